@@ -1,0 +1,338 @@
+"""Events to bytes and back. Strict with what Kronik writes, lenient with triggers from outside."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from kronik import subjects
+from kronik.envelope import ID_LIMIT, Envelope, envelope_of
+from kronik.errors import InvalidEvent, InvalidName, InvalidTrigger
+from kronik.events import (
+    RUN_EVENT_NAME,
+    TYPE_OF,
+    AnyEvent,
+    BadTrigger,
+    JobDefined,
+    Recorded,
+    Retrying,
+    RunEvent,
+    ScheduleChanged,
+    SlotSkipped,
+    Triggered,
+    Unknown,
+)
+from kronik.text import clean
+from kronik.upcasters import upcast
+
+PARAMS_LIMIT: Final = 256 * 1024
+"""Bytes a trigger's body may have."""
+DEPTH_LIMIT: Final = 64
+"""Levels of arrays and objects a body may have: far from the end of any reader's stack, so that all read the same."""
+_ENVELOPE_DEPTH: Final = 2
+"""Levels that envelope and data put around the params or the result."""
+
+_OWN_TRIGGER: Final = "kronik.run.triggered."
+_ONLY_OURS: Final = ("userId", "scheduledFor", "rerunOf")
+_BOM: Final = b"\xef\xbb\xbf"
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""The one way NUL can stand in valid JSON; after an even number of backslashes, which are text."""
+_STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+
+_envelopes: Final = msgspec.json.Decoder(Envelope)
+_anything: Final = msgspec.json.Decoder()
+_data: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    name: msgspec.json.Decoder(event) for event, name in TYPE_OF.items()
+}
+_run_envelopes: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    token: msgspec.json.Decoder(envelope_of(event, TYPE_OF[event])) for event, token in RUN_EVENT_NAME.items()
+}
+_instants: Final[dict[type, str]] = {Triggered: "scheduled_for", Retrying: "retry_at", SlotSkipped: "scheduled_for"}
+_encoder: Final = msgspec.json.Encoder()
+
+_Data = TypeVar("_Data", bound=msgspec.Struct)
+
+
+def encode(
+    event: AnyEvent, *, id: str, source: str, time: datetime, about: str = "", causation: str | None = None
+) -> bytes:
+    """The event in its envelope, as structured-mode CloudEvents JSON.
+
+    Raises InvalidEvent for what JSON can't hold and for what `decode` would not read back.
+    """
+    name = TYPE_OF[type(event)]
+    try:
+        data = msgspec.Raw(_encoder.encode(event))
+        envelope = Envelope(
+            id=id,
+            source=source,
+            type=name,
+            time=time,
+            subject=about or msgspec.UNSET,
+            causationid=causation or msgspec.UNSET,
+            data=data,
+        )
+        body = _encoder.encode(envelope)
+        _envelopes.decode(body)
+        _data[name].decode(data)
+    except (msgspec.MsgspecError, RecursionError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidEvent(f"{type(event).__name__} can't be written as JSON: {clean(str(error), 300)}") from error
+    if is_too_deep(body):
+        raise InvalidEvent(f"{type(event).__name__} is nested too deeply; at most {DEPTH_LIMIT} levels are allowed")
+    if isinstance(event, Triggered) and len(body) > PARAMS_LIMIT:
+        raise InvalidEvent(f"Triggered has {len(body)} bytes; at most {PARAMS_LIMIT} are allowed")
+    return body
+
+
+def check_params(params: dict[str, Any]) -> None:
+    """Raises InvalidTrigger for params that no job could be given, because no trigger can carry them.
+
+    For who publishes triggers, to refuse them at once; published all the same, they become a failed run.
+    """
+    try:
+        body = _encoder.encode(params)
+    except (RecursionError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidTrigger(f"the params can't be written as JSON: {clean(str(error), 300)}") from error
+    if is_too_deep(body, DEPTH_LIMIT - _ENVELOPE_DEPTH):
+        raise InvalidTrigger(f"nested too deeply; at most {DEPTH_LIMIT - _ENVELOPE_DEPTH} levels are allowed")
+    _refuse_triggered_by(_document(body))
+
+
+def decode(subject: str, body: bytes, *, sequence: int, time: datetime, msg_id: str | None = None) -> Recorded:
+    """One stored message, read: its text free of NUL and lone surrogates, its instants in UTC.
+
+    A trigger always becomes Triggered or BadTrigger. Raises InvalidName for a subject that is not
+    Kronik's and InvalidEvent for a body that can't be read; both are for the projector to park.
+    """
+    place = subjects.parse(subject)
+    if isinstance(place, subjects.TriggerSubject):
+        return _decode_trigger(place, subject, body, sequence, time, msg_id)
+    if b"\\u0000" in body:
+        body = _NUL.sub(rb"\1\\ufffd", body)
+    try:
+        id, data = _expected(place, body) or _examined(place, body)
+        return Recorded(sequence, subject, time, id, _in_utc(data))
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        raise InvalidEvent(f"{subject}: {clean(str(error), 300)}") from error
+
+
+def _expected(place: subjects.Subject, body: bytes) -> tuple[str, AnyEvent] | None:
+    """The short way for nearly all of the stream: today's version of the run event that the subject names."""
+    if not isinstance(place, subjects.RunSubject):
+        return None
+    try:
+        envelope = _run_envelopes[place.event].decode(body)
+    except msgspec.MsgspecError:
+        return None
+    return envelope.id, envelope.data
+
+
+def _examined(place: subjects.Subject, body: bytes) -> tuple[str, AnyEvent | Unknown]:
+    envelope = _envelopes.decode(body)
+    data = _decode_data(envelope)
+    if not _fits(place, data):
+        raise InvalidEvent(f"an event of type {clean(envelope.type, 80)} does not belong on a subject of {place}")
+    return envelope.id, data
+
+
+def _decode_data(envelope: Envelope) -> AnyEvent | Unknown:
+    raw = _anything.decode(envelope.data)
+    newest, data = _upcast(envelope.type, raw)
+    decoder = _data.get(newest)
+    if decoder is None:
+        return Unknown(envelope.type, raw)
+    event: AnyEvent = msgspec.convert(data, decoder.type)
+    return event
+
+
+def _upcast(name: str, raw: Any) -> tuple[str, Any]:
+    """Data of an old type can be anything at all: an upcaster that fails on it is no surprise."""
+    try:
+        return upcast(name, raw)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidEvent(f"data is not that of {clean(name, 80)}: {clean(repr(error), 300)}") from error
+
+
+def _fits(place: subjects.Subject, data: AnyEvent | Unknown) -> bool:
+    """An event on a subject of another kind would be folded as what it is not."""
+    match place:
+        case _ if isinstance(data, Unknown):
+            return True
+        case subjects.RunSubject(event=event):
+            return isinstance(data, RunEvent) and RUN_EVENT_NAME[type(data)] == event
+        case subjects.SlotSubject(outcome=outcome):
+            return isinstance(data, SlotSkipped) and data.outcome == outcome
+        case subjects.DefinitionSubject(job_type=job_type):
+            return isinstance(data, JobDefined) and data.job_type == job_type
+        case _:
+            return isinstance(data, ScheduleChanged)
+
+
+def _in_utc(data: _Data) -> _Data:
+    """Raises OverflowError for an instant that is off the calendar in UTC."""
+    field = _instants.get(type(data))
+    instant = getattr(data, field) if field else None
+    if field is None or instant is None or instant.tzinfo is UTC:
+        return data
+    return replace(data, **{field: instant.astimezone(UTC)})
+
+
+def _decode_trigger(
+    place: subjects.TriggerSubject, subject: str, body: bytes, sequence: int, time: datetime, msg_id: str | None
+) -> Recorded:
+    document: dict[str, Any] = {}
+    data: Triggered | BadTrigger
+    try:
+        document = _document(body)
+        data = _trigger(place.origin, document)
+    except InvalidTrigger as error:
+        data = BadTrigger(str(error), _user_id(place.origin, document))
+    id = _trigger_id(document, msg_id) or f"{sequence}@{time.isoformat()}"
+    return Recorded(sequence, subject, time, id, data)
+
+
+def _trigger_id(document: dict[str, Any], msg_id: str | None) -> str | None:
+    if msg_id:
+        return clean(msg_id, ID_LIMIT)
+    named = document.get("id") if "specversion" in document else None
+    return named if isinstance(named, str) and 0 < len(named) <= ID_LIMIT else None
+
+
+def _user_id(origin: str, document: dict[str, Any]) -> str | None:
+    """Whose trigger can't run; believed, as always, on the API's own subject alone."""
+    data = document.get("data") if origin == subjects.ADMIN else None
+    user_id = data.get("userId") if isinstance(data, dict) else None
+    return user_id if isinstance(user_id, str) else None
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object; an empty body is an empty one."""
+    if len(body) > PARAMS_LIMIT:
+        raise InvalidTrigger(f"the trigger's body has {len(body)} bytes; at most {PARAMS_LIMIT} are allowed")
+    body = body.removeprefix(_BOM)
+    if not body.strip():
+        return {}
+    if is_too_deep(body):
+        raise InvalidTrigger(f"the trigger's body is nested too deeply; at most {DEPTH_LIMIT} levels are allowed")
+    try:
+        document = _anything.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidTrigger(f"the trigger's body is not valid JSON: {clean(str(error), 300)}") from error
+    if b"\\u0000" in body and _NUL.search(body):
+        raise InvalidTrigger("the trigger's body has a NUL character (\\u0000), which can't be stored; leave it out")
+    if not isinstance(document, dict):
+        raise InvalidTrigger(f"the trigger's body must be a JSON object (the params), got {_kind(document)}")
+    return document
+
+
+def is_too_deep(body: bytes, limit: int = DEPTH_LIMIT) -> bool:
+    """Told from the bytes: whether decoding raises RecursionError depends on the caller's own stack."""
+    if body.count(b"{") + body.count(b"[") <= limit:
+        return False
+    depth = 0
+    for found in _STRING_OR_BRACKET.finditer(body):
+        if found[0] in b"[{":
+            depth += 1
+        elif found[0] in b"]}":
+            depth -= 1
+        if depth > limit:
+            return True
+    return False
+
+
+def _trigger(origin: str, document: dict[str, Any]) -> Triggered:
+    _refuse_triggered_by(document)
+    if "specversion" not in document:
+        return Triggered(params=document)
+    data = _cloud_event_data(document)
+    name = document.get("type")
+    if not (isinstance(name, str) and name.startswith(_OWN_TRIGGER)):
+        return Triggered(params=_foreign_params(data))
+    if origin in (subjects.ADMIN, subjects.CRON):
+        return _own_trigger(name, data)
+    return Triggered(params=_copied_params(data))
+
+
+def _cloud_event_data(document: dict[str, Any]) -> dict[str, Any]:
+    version = document["specversion"]
+    if version != "1.0":
+        got = repr(version[:80]) if isinstance(version, str) else _kind(version)
+        raise InvalidTrigger(f"specversion: must be the string '1.0', got {got}")
+    if "data_base64" in document:
+        raise InvalidTrigger("data_base64: not supported; send the params as JSON in 'data'")
+    data = document.get("data")
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InvalidTrigger(f"data: must be a JSON object (the params), got {_kind(data)}")
+    _refuse_triggered_by(data)
+    return data
+
+
+def _own_trigger(name: str, data: dict[str, Any]) -> Triggered:
+    """One that the API or the scheduler wrote; they alone may publish there."""
+    try:
+        trigger = _in_utc(msgspec.convert(_upcast(name, data)[1], Triggered))
+    except (msgspec.ValidationError, InvalidEvent, OverflowError) as error:
+        raise InvalidTrigger(f"data: {clean(str(error), 300)}") from error
+    _refuse_triggered_by(trigger.params)
+    return trigger
+
+
+def _copied_params(data: dict[str, Any]) -> dict[str, Any]:
+    """Another service wrote a trigger just as Kronik's own look: its params count, a claimed identity is refused."""
+    for field in _ONLY_OURS:
+        if field in data:
+            raise InvalidTrigger(f"data.{field}: only Kronik itself may set it; send params alone")
+    params = data.get("params", {})
+    if not isinstance(params, dict):
+        raise InvalidTrigger(f"data.params: must be a JSON object, got {_kind(params)}")
+    _refuse_triggered_by(params)
+    return params
+
+
+def _foreign_params(data: dict[str, Any]) -> dict[str, Any]:
+    """In a CloudEvent of any other type `data` is the params themselves, or {"params": {...}} and nothing else."""
+    inner = data.get("params")
+    if len(data) == 1 and isinstance(inner, dict):
+        _refuse_triggered_by(inner)
+        return inner
+    return data
+
+
+def _refuse_triggered_by(document: dict[str, Any]) -> None:
+    for field in document:
+        if len(field) >= 11 and field.replace("_", "").replace("-", "").lower() == "triggeredby":
+            raise InvalidTrigger(
+                f"{clean(field, 64)}: can't be set in the payload;"
+                " who triggered is the last token of jobs.trigger.<JOB>.<origin>"
+            )
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+    return "an object"
+
+
+__all__ = [
+    "DEPTH_LIMIT",
+    "PARAMS_LIMIT",
+    "InvalidEvent",
+    "InvalidName",
+    "check_params",
+    "decode",
+    "encode",
+    "is_too_deep",
+]

@@ -1,0 +1,226 @@
+"""Every fact that the stream can hold, as data. `docs/events.md` explains them; `schemas/` has them as JSON Schema.
+
+Instants are UTC, `_ms` are milliseconds; in JSON the names are camelCase.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from kronik.envelope import Instant
+from kronik.schedule import CatchUp, Overlap
+from kronik.show import Show, Text
+
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
+RunId = Annotated[int, Meta(ge=1, le=10**18 - 1)]
+"""Bounded by what Postgres and every JSON reader can hold: an event that is read can also be stored."""
+
+
+class Event(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all: unknown fields are ignored."""
+
+
+class Triggered(Event, frozen=True, omit_defaults=True):
+    """Somebody asked for a run; the sequence of this event is the run's id.
+
+    user_id: set by the API on its own subject alone. rerun_of: the run that this one repeats.
+    scheduled_for: the slot, for the scheduler's triggers.
+    """
+
+    params: dict[str, Any] = {}
+    user_id: str | None = None
+    scheduled_for: Instant | None = None
+    rerun_of: RunId | None = None
+
+
+class Started(Event, frozen=True):
+    """An attempt began. The sequence of this event is the attempt's fencing token.
+
+    incarnation: the runner process, unique to each start of it.
+    """
+
+    attempt: Count
+    incarnation: str
+    timeout_ms: Milliseconds
+
+
+class Retrying(Event, frozen=True):
+    """The attempt failed; the next one starts at retry_at or soon after."""
+
+    attempt: Count
+    error: str
+    error_type: str
+    retry_at: Instant
+
+
+AbandonReason = Literal["lost", "drained", "timeout"]
+
+
+class Abandoned(Event, frozen=True):
+    """The attempt ended without an outcome.
+
+    lost: its runner died, hung or was cut off. drained: its runner was stopped by a deploy; does not
+    count against the retry policy. timeout: the job ignored its timeout or its cancellation.
+    """
+
+    attempt: Count
+    reason: AbandonReason
+    detail: str = ""
+
+
+class CancelRequested(Event, frozen=True):
+    """An admin asked for the run to stop. by: `ADMIN:<userId>`."""
+
+    by: str
+
+
+class Warning(Event, frozen=True, omit_defaults=True):
+    """One item that failed while the run went on. item names it."""
+
+    text: str
+    item: str | None = None
+
+
+class Completed(Event, frozen=True):
+    """The job returned. warnings: the first hundred; warning_count: all of them. result: a JSON object or null."""
+
+    attempt: Count
+    result: dict[str, Any] | None
+    warnings: tuple[Warning, ...] = ()
+    warning_count: Count = 0
+
+
+class Failed(Event, frozen=True):
+    """The run ended without a result. attempt is 0 where none ever started."""
+
+    attempt: Count
+    error: str
+    error_type: str
+
+
+class Cancelled(Event, frozen=True):
+    """The run was stopped because `by` asked for it."""
+
+    attempt: Count
+    by: str
+
+
+Outcome = Literal["coalesced", "overlapped", "missed", "paused"]
+
+
+class SlotSkipped(Event, frozen=True):
+    """A due slot that did not become a run, and why, in words.
+
+    coalesced: a later slot ran for it. overlapped: a run of the job was still open.
+    missed: too late by the job's catch-up policy. paused: the schedule was paused.
+    """
+
+    scheduled_for: Instant
+    outcome: Outcome
+    reason: str
+
+
+class Schedule(Event, frozen=True):
+    """A schedule with its policies; see kronik.Cron. deadline_ms: null means none."""
+
+    expression: str
+    tz: str
+    catch_up: CatchUp = "latest"
+    overlap: Overlap = "queue"
+    deadline_ms: Milliseconds | None = None
+
+
+class RetryPolicy(Event, frozen=True):
+    """See kronik.Retry. attempts counts the first one."""
+
+    attempts: Count
+    wait_ms: Milliseconds
+    max_wait_ms: Milliseconds
+
+
+class JobDefined(Event, frozen=True):
+    """A runner knows this job. The newest one per job type holds.
+
+    params_schema, result_schema: JSON Schema 2020-12.
+    """
+
+    job_type: str
+    title: Text
+    description: str
+    params_schema: dict[str, Any]
+    result_schema: dict[str, Any]
+    schedule: Schedule | None
+    timeout_ms: Milliseconds
+    retry: RetryPolicy
+    concurrency: Count
+    show: tuple[Show, ...] = ()
+
+
+class ScheduleChanged(Event, frozen=True):
+    """An admin paused, resumed or changed a schedule. The whole new state: the newest one per job type holds.
+
+    schedule: what replaces the job's own; null: the job's own holds. by: `ADMIN:<userId>`.
+    """
+
+    paused: bool
+    schedule: Schedule | None
+    by: str
+
+
+RunEvent = Started | Retrying | Abandoned | CancelRequested | Completed | Failed | Cancelled
+AnyEvent = Triggered | RunEvent | SlotSkipped | JobDefined | ScheduleChanged
+
+TYPE_OF: Final[dict[type[AnyEvent], str]] = {
+    Triggered: "kronik.run.triggered.v1",
+    Started: "kronik.run.started.v1",
+    Retrying: "kronik.run.retrying.v1",
+    Abandoned: "kronik.run.abandoned.v1",
+    CancelRequested: "kronik.run.cancel_requested.v1",
+    Completed: "kronik.run.completed.v1",
+    Failed: "kronik.run.failed.v1",
+    Cancelled: "kronik.run.cancelled.v1",
+    SlotSkipped: "kronik.slot.skipped.v1",
+    JobDefined: "kronik.job.defined.v1",
+    ScheduleChanged: "kronik.schedule.changed.v1",
+}
+
+RUN_EVENT_NAME: Final[dict[type[RunEvent], str]] = {
+    Started: "started",
+    Retrying: "retrying",
+    Abandoned: "abandoned",
+    CancelRequested: "cancel_requested",
+    Completed: "completed",
+    Failed: "failed",
+    Cancelled: "cancelled",
+}
+"""The last token of a run event's subject."""
+
+
+class Unknown(Struct, frozen=True):
+    """An event of a type that this version does not know: kept and shown, never fatal."""
+
+    type: str
+    data: Any
+
+
+class BadTrigger(Struct, frozen=True):
+    """A trigger whose body can't become params. Its run fails with `problem` as the error."""
+
+    problem: str
+    user_id: str | None = None
+
+
+class Recorded(Struct, frozen=True):
+    """An event as it stands in the stream.
+
+    id: the envelope's; for a trigger its `Nats-Msg-Id`, else the envelope's, else one made of
+    sequence and time, so that (sequence, id) names one message even in a restored stream.
+    time: when the stream stored it.
+    """
+
+    sequence: int
+    subject: str
+    time: Instant
+    id: str
+    data: AnyEvent | Unknown | BadTrigger

@@ -1,0 +1,157 @@
+"""`@job`: a job is one function in one module. The decorator checks and attaches data; nothing else happens."""
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from kronik.context import RunContext
+from kronik.errors import InvalidJob, InvalidName
+from kronik.retry import LONGEST, Retry
+from kronik.schedule import Cron
+from kronik.show import Show, Text
+from kronik.subjects import check_job_type
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Base of a job's params. Unknown fields are refused, so a typing error can't become a silent default."""
+
+
+class NoParams(Params, frozen=True):
+    """The params of a job that takes none."""
+
+
+JobFunction = Callable[[RunContext, Any], Awaitable[Any]] | Callable[[RunContext, Any], Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All there is to know of a job.
+
+    timeout: how long one attempt may take.
+    concurrency: how many of its runs may execute at the same time, across all runners.
+    params_type, result_type: read from the function's annotations.
+    """
+
+    job_type: str
+    function: JobFunction
+    params_type: type[Params]
+    result_type: Any
+    title: Text
+    description: str
+    schedule: Cron | None
+    timeout: timedelta
+    retry: Retry
+    concurrency: int
+    show: tuple[Show, ...]
+
+
+def job(
+    job_type: str,
+    *,
+    title: Text | str | None = None,
+    schedule: Cron | None = None,
+    timeout: timedelta = timedelta(hours=1),
+    retry: Retry = Retry(),  # noqa: B008  frozen
+    concurrency: int = 1,
+    show: tuple[Show, ...] | list[Show] = (),
+) -> Callable[[F], F]:
+    """Declare the function below as a job: `(run: RunContext, params: <Params>) -> result`.
+
+    The result's type is anything msgspec can encode as a JSON object, or None. Raises
+    InvalidJob, at import, for a declaration that can't work.
+    """
+
+    def attach(function: F) -> F:
+        try:
+            check_job_type(job_type)
+        except InvalidName as error:
+            raise InvalidJob(str(error)) from error
+        params_type, result_type = _signature(job_type, function)
+        _check_params(job_type, params_type)
+        _check_result(job_type, result_type)
+        if not timedelta(milliseconds=1) <= timeout <= LONGEST:
+            raise InvalidJob(f"{job_type}: timeout must be 1 millisecond to 30 days, got {timeout}")
+        if not 1 <= concurrency <= 1000:
+            raise InvalidJob(f"{job_type}: concurrency must be 1 to 1000, got {concurrency}")
+        function.__kronik_job__ = Job(  # type: ignore[attr-defined]
+            job_type=job_type,
+            function=function,
+            params_type=params_type,
+            result_type=result_type,
+            title=_title(job_type, title),
+            description=inspect.getdoc(function) or "",
+            schedule=schedule,
+            timeout=timeout,
+            retry=retry,
+            concurrency=concurrency,
+            show=tuple(show),
+        )
+        return function
+
+    return attach
+
+
+def job_of(function: object) -> Job | None:
+    """The Job that `@job` attached to this function, if it did."""
+    found = getattr(function, "__kronik_job__", None)
+    return found if isinstance(found, Job) else None
+
+
+def _title(job_type: str, title: Text | str | None) -> Text:
+    if isinstance(title, dict):
+        return title
+    return {"en": title or job_type.replace("_", " ").capitalize()}
+
+
+def _signature(job_type: str, function: Callable[..., Any]) -> tuple[type[Params], Any]:
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 2 or any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in parameters):
+        names = ", ".join(str(one) for one in parameters)
+        raise InvalidJob(f"{job_type}: the function takes (run, params), got ({names})")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidJob(f"{job_type}: the function must return its result, this one yields")
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError as error:
+        raise InvalidJob(f"{job_type}: an annotation can't be resolved at import: {error}") from error
+    return hints.get(parameters[1].name, NoParams), hints.get("return", None)
+
+
+def _check_params(job_type: str, params_type: Any) -> None:
+    if not (isinstance(params_type, type) and issubclass(params_type, Params)):
+        raise InvalidJob(f"{job_type}: the type of params must be a subclass of kronik.Params, got {params_type}")
+    if "triggeredBy" in (field.encode_name for field in msgspec.structs.fields(params_type)):
+        raise InvalidJob(f"{job_type}: params can't have a field triggeredBy, it is known from the subject")
+    _type_info(job_type, params_type)
+
+
+_OBJECTS = (
+    msgspec.inspect.AnyType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.DictType,
+    msgspec.inspect.TypedDictType,
+    msgspec.inspect.DataclassType,
+)
+
+
+def _check_result(job_type: str, result_type: Any) -> None:
+    """A result is stored and shown as a JSON object; that it is none shows at import, not after the job's work."""
+    info = _type_info(job_type, result_type)
+    for one in info.types if isinstance(info, msgspec.inspect.UnionType) else (info,):
+        struct = isinstance(one, msgspec.inspect.StructType) and not one.array_like
+        if not (struct or isinstance(one, _OBJECTS)):
+            raise InvalidJob(f"{job_type}: the result must be a JSON object or None, got {result_type}")
+
+
+def _type_info(job_type: str, annotation: Any) -> msgspec.inspect.Type:
+    try:
+        msgspec.json.schema(annotation)
+        return msgspec.inspect.type_info(annotation)
+    except TypeError as error:
+        raise InvalidJob(f"{job_type}: {annotation} has no JSON Schema: {str(error).splitlines()[-1]}") from error

@@ -1,0 +1,267 @@
+"""The life of a run: one fold and one set of decisions, used by the projector, the runner, verify and the tests.
+
+    queued ──started──▶ executing ──completed | failed | cancelled──▶ finished
+                          │   ▲                                         ▲
+          retrying | abandoned │ started                                │
+                          ▼   │                                         │
+                        retrying ─────────failed | cancelled────────────┘
+
+`evolve` folds an event into a run; the `decide_…` functions say which event comes next. Nothing
+here does I/O or reads a clock. Who may append is settled by the stream: every event of a run is
+appended expecting the run to be as it was read, so the loser of a race reads again and decides again.
+The first terminal event in stream order wins; whatever else arrives is ignored and counted.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kronik import subjects
+from kronik.envelope import Instant
+from kronik.events import (
+    Abandoned,
+    BadTrigger,
+    Cancelled,
+    CancelRequested,
+    Completed,
+    Failed,
+    Recorded,
+    Retrying,
+    RetryPolicy,
+    RunEvent,
+    Started,
+    Triggered,
+    Warning,
+)
+from kronik.text import clean
+
+Phase = Literal["queued", "executing", "retrying", "finished"]
+Status = Literal["RUNNING", "SUCCESS", "PARTIAL", "FAILED"]
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """A run as its events tell it.
+
+    id: the trigger's sequence. token: the sequence of the latest `started`, 0 before the first.
+    version: the sequence of the run's latest event, 0 before the first: what an append expects.
+    attempt: the latest attempt, from 1; 0 before the first. failures: attempts that count against the policy.
+    problem: why the trigger can't run, for a trigger that is malformed.
+    ignored: events that came after the end or out of turn; anything but 0 is a defect.
+    """
+
+    id: int
+    job_type: str
+    origin: str
+    triggered_by: str
+    triggered_at: Instant
+    params: dict[str, Any]
+    problem: str | None = None
+    scheduled_for: Instant | None = None
+    rerun_of: int | None = None
+    phase: Phase = "queued"
+    status: Status = "RUNNING"
+    version: int = 0
+    token: int = 0
+    attempt: int = 0
+    failures: int = 0
+    incarnation: str | None = None
+    timeout_ms: int = 0
+    started_at: Instant | None = None
+    attempt_at: Instant | None = None
+    retry_at: Instant | None = None
+    completed_at: Instant | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    warnings: tuple[Warning, ...] = ()
+    warning_count: int = 0
+    cancel_requested_by: str | None = None
+    cancelled_by: str | None = None
+    ignored: int = 0
+
+    @property
+    def finished(self) -> bool:
+        return self.phase == "finished"
+
+    @property
+    def duration_ms(self) -> int | None:
+        """From the first attempt's start (the trigger, where none started) to the end, never negative."""
+        if self.completed_at is None:
+            return None
+        spent = self.completed_at - (self.started_at or self.triggered_at)
+        return max(0, round(spent / timedelta(milliseconds=1)))
+
+
+_NOTHING_ASKED = Triggered()
+
+
+def begin(recorded: Recorded, place: subjects.TriggerSubject) -> Run:
+    """The run that a trigger asks for."""
+    data = recorded.data
+    trigger = data if isinstance(data, Triggered) else _NOTHING_ASKED
+    user_id = data.user_id if isinstance(data, Triggered | BadTrigger) else None
+    return Run(
+        id=recorded.sequence,
+        job_type=place.job_type,
+        origin=place.origin,
+        triggered_by=subjects.triggered_by(place.origin, clean(user_id, 64) if user_id else "unknown"),
+        triggered_at=recorded.time,
+        params=trigger.params,
+        problem=clean(data.problem) if isinstance(data, BadTrigger) else None,
+        scheduled_for=trigger.scheduled_for,
+        rerun_of=trigger.rerun_of,
+    )
+
+
+def evolve(run: Run, recorded: Recorded) -> Run:
+    """The run after one more event of its own."""
+    event, version, time = recorded.data, recorded.sequence, recorded.time
+    if not isinstance(event, RunEvent):
+        return replace(run, version=version)
+    if run.phase == "finished" or not _in_turn(run, event):
+        return replace(run, version=version, ignored=run.ignored + 1)
+    match event:
+        case Started():
+            return replace(
+                run,
+                phase="executing",
+                version=version,
+                token=version,
+                attempt=event.attempt,
+                incarnation=event.incarnation,
+                timeout_ms=event.timeout_ms,
+                started_at=run.started_at or time,
+                attempt_at=time,
+                retry_at=None,
+            )
+        case Completed():
+            return replace(
+                run,
+                phase="finished",
+                status="PARTIAL" if event.warning_count or event.warnings else "SUCCESS",
+                version=version,
+                completed_at=time,
+                result=event.result,
+                error=None,
+                warnings=event.warnings,
+                warning_count=max(event.warning_count, len(event.warnings)),
+            )
+        case Retrying():
+            return replace(
+                run,
+                phase="retrying",
+                version=version,
+                failures=run.failures + 1,
+                retry_at=event.retry_at,
+                error=clean(event.error),
+            )
+        case Abandoned(reason="drained"):
+            return replace(run, phase="retrying", version=version)
+        case Abandoned():
+            error = clean(event.detail) or run.error
+            return replace(run, phase="retrying", version=version, failures=run.failures + 1, error=error)
+        case CancelRequested():
+            return replace(run, version=version, cancel_requested_by=event.by)
+        case Failed():
+            return _failed(run, recorded, clean(event.error), None)
+        case Cancelled():
+            return _failed(run, recorded, f"Cancelled by {event.by}", event.by)
+        case _:
+            assert_never(event)
+
+
+def _failed(run: Run, recorded: Recorded, error: str, cancelled_by: str | None) -> Run:
+    return replace(
+        run,
+        phase="finished",
+        status="FAILED",
+        version=recorded.sequence,
+        completed_at=recorded.time,
+        retry_at=None,
+        error=error,
+        cancelled_by=cancelled_by,
+    )
+
+
+def _in_turn(run: Run, event: RunEvent) -> bool:
+    """Whether the event can follow what has happened; one that can't is from a stale writer."""
+    match event:
+        case Started():
+            return run.phase != "executing" and event.attempt == run.attempt + 1
+        case Completed() | Retrying() | Abandoned():
+            return run.phase == "executing" and event.attempt == run.attempt
+        case CancelRequested():
+            return run.cancel_requested_by is None
+        case Failed() | Cancelled():
+            return event.attempt == run.attempt
+        case _:
+            assert_never(event)
+
+
+class Wait(Struct, frozen=True):
+    """Nothing to append yet: come back at `until`."""
+
+    until: datetime
+
+
+class Done(Struct, frozen=True):
+    """The run is finished: only its delivery is left to acknowledge."""
+
+
+def decide_delivery(
+    run: Run, *, incarnation: str, policy: RetryPolicy, timeout_ms: int, now: datetime
+) -> Started | Abandoned | Failed | Cancelled | Wait | Done:
+    """What a runner does with a run that was delivered to it and that it does not already hold.
+
+    After appending Abandoned it folds and decides again; every other event is the last of this delivery.
+    """
+    if run.phase == "finished":
+        return Done()
+    if run.phase == "executing":
+        return Abandoned(attempt=run.attempt, reason="lost", detail=f"runner {run.incarnation} stopped answering")
+    if run.cancel_requested_by is not None:
+        return Cancelled(attempt=run.attempt, by=run.cancel_requested_by)
+    if run.problem is not None:
+        return Failed(attempt=run.attempt, error=run.problem, error_type="InvalidTrigger")
+    if run.failures >= policy.attempts:
+        return _exhausted(run)
+    if run.retry_at is not None and run.retry_at > now:
+        return Wait(run.retry_at)
+    return Started(attempt=run.attempt + 1, incarnation=incarnation, timeout_ms=timeout_ms)
+
+
+def _exhausted(run: Run) -> Failed:
+    tries = "its only attempt" if run.failures == 1 else f"{run.failures} attempts"
+    why = run.error or "each time its runner died, hung or was cut off before the job ended"
+    return Failed(attempt=run.attempt, error=f"Gave up after {tries}: {why}", error_type="AttemptsExhausted")
+
+
+def decide_error(
+    run: Run, *, error: str, error_type: str, permanent: bool, policy: RetryPolicy, now: datetime, jitter: float
+) -> Retrying | Failed:
+    """What follows an attempt that raised. jitter: 0 to 1, how much of the extra quarter to wait."""
+    if permanent or run.failures + 1 >= policy.attempts:
+        return Failed(attempt=run.attempt, error=error, error_type=error_type)
+    wait_ms = backoff_ms(policy, run.failures + 1, jitter)
+    return Retrying(
+        attempt=run.attempt, error=error, error_type=error_type, retry_at=now + timedelta(milliseconds=wait_ms)
+    )
+
+
+def backoff_ms(policy: RetryPolicy, failures: int, jitter: float) -> int:
+    """The pause after the n-th failure: doubled each time, bounded, and up to a quarter more."""
+    doubled = min(policy.max_wait_ms, policy.wait_ms << min(failures - 1, 40))
+    return round(doubled * (1 + jitter / 4))
+
+
+def decide_cancel(run: Run, *, by: str) -> CancelRequested | Done:
+    """What follows an admin's wish to stop the run. Done: it is over, or somebody asked already."""
+    if run.finished or run.cancel_requested_by is not None:
+        return Done()
+    return CancelRequested(by=by)
+
+
+def holds(run: Run, token: int) -> bool:
+    """Whether the attempt with this fencing token may still write: nobody ended or replaced it."""
+    return run.phase == "executing" and run.token == token

@@ -1,0 +1,44 @@
+"""A schedule as its author writes it. What its slots are is decided in `services.scheduler.slots`."""
+
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+CatchUp = Literal["latest", "all", "none"]
+Overlap = Literal["queue", "skip"]
+
+
+def seconds(count: float) -> timedelta:
+    return timedelta(seconds=count)
+
+
+def minutes(count: float) -> timedelta:
+    return timedelta(minutes=count)
+
+
+def hours(count: float) -> timedelta:
+    return timedelta(hours=count)
+
+
+def days(count: float) -> timedelta:
+    return timedelta(days=count)
+
+
+class Cron(Struct, frozen=True):
+    """When a job runs by itself, and what becomes of the slots that came late or found the job busy.
+
+    expression: five cron fields (minute hour day month weekday), at most 128 characters.
+    tz: an IANA zone. A fixed hour fires exactly once on every day it names, on the days the clocks change too.
+    catch_up: after downtime `latest` runs once for everything missed (the other slots become
+        `coalesced`), `all` runs every missed slot up to 100, `none` runs none of them (`missed`).
+    overlap: a slot that finds a run of the job unfinished waits behind it (`queue`) or is
+        dropped with an `overlapped` event (`skip`).
+    deadline: a slot that is older than this when it is seen is `missed` whatever `catch_up` says; None: no limit.
+    """
+
+    expression: str
+    tz: str = "UTC"
+    catch_up: CatchUp = "latest"
+    overlap: Overlap = "queue"
+    deadline: timedelta | None = None
