@@ -1,0 +1,109 @@
+"""What can be set from outside: one frozen object per service, checked before anything connects.
+
+Each field is the environment variable of its name in capitals behind `KRONIK_`: `nats_url` is `KRONIK_NATS_URL`.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from kronik import KronikError
+from msgspec import Meta, Struct
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+NatsUrl = Annotated[str, Meta(pattern=r"^(nats|tls|ws|wss)://")]
+DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
+
+DEFAULT_JOBS = ",".join(
+    f"services.runner.jobs.{name}" for name in ("daily_maintenance", "monthly_billing", "heynabo_import")
+)
+
+
+class InvalidSettings(KronikError):
+    """Settings that are missing or wrong, all of them in one message."""
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """What every service needs.
+
+    clock_file: seconds to add to the machine's clock, for rehearsals; see infra.clock.
+    instance: names this process in logs, consumers and `nats` reports.
+    """
+
+    nats_url: NatsUrl
+    log_format: str = "auto"
+    log_level: str = "info"
+    clock_file: Path | None = None
+    instance: str = msgspec.field(default_factory=lambda: f"{socket.gethostname().split('.')[0]}-{os.getpid()}")
+
+
+class ApiSettings(Service, frozen=True, kw_only=True):
+    """host, port: where to listen; port 0 picks a free one, which is written to api_port_file where that is set."""
+
+    database_url: DatabaseUrl
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    api_port_file: Path | None = None
+
+
+class SchedulerSettings(Service, frozen=True, kw_only=True):
+    """reconcile_after_s: how long a run may be open without anybody working on it before it is ended."""
+
+    reconcile_after_s: Seconds = 30
+
+
+class RunnerSettings(Service, frozen=True, kw_only=True):
+    """jobs: modules to load, by comma. slots: runs at the same time in this process.
+
+    ack_wait_s: how long a runner may be silent before its runs are handed to another one.
+    grace_s: how long running jobs may go on after SIGTERM, a timeout or a cancel.
+    """
+
+    jobs: str = DEFAULT_JOBS
+    slots: Annotated[int, Meta(ge=1, le=1000)] = 50
+    ack_wait_s: Seconds = 30
+    grace_s: Seconds = 20
+
+
+class ProvisionSettings(Service, frozen=True, kw_only=True):
+    """replicas: copies of every event; 3 in a cluster."""
+
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def read(settings: type[S], environ: Mapping[str, str] = os.environ) -> S:
+    """The settings from the environment. Raises InvalidSettings that lists every bad one."""
+    values: dict[str, object] = {}
+    problems: list[str] = []
+    for field in msgspec.structs.fields(settings):
+        name = f"KRONIK_{field.name.upper()}"
+        text = environ.get(name, "")
+        try:
+            if text:
+                values[field.name] = msgspec.convert(text, field.type, strict=False, dec_hook=_path)
+            elif field.required:
+                problems.append(f"{name} is not set")
+        except msgspec.ValidationError as error:
+            problems.append(f"{name}={_hidden(name, text)!r}: {error}")
+    if problems:
+        raise InvalidSettings("; ".join(problems))
+    return settings(**values)
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value))
+    raise NotImplementedError(f"no setting can be a {kind}")
+
+
+def _hidden(name: str, text: str) -> str:
+    """Passwords, in addresses too, must not reach a log."""
+    secret = name.endswith("_PASSWORD") or (name.endswith("_URL") and "@" in text)
+    return "…" if secret else text
