@@ -1,0 +1,157 @@
+"""The runner: wires and starts, nothing else."""
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import uvloop
+from faststream.nats import NatsBroker
+from kronik import Job, KronikError, subjects
+from kronik.events import JobDefined
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from services.infra import logs, nats_connection, settings
+from services.infra.clock import SystemClock
+from services.infra.event_log import Appended, EventLog, Expected, LogUnavailable
+from services.infra.provision import wait_for_streams
+from services.runner import registry
+from services.runner.attempt import Attempts
+from services.runner.consumer import Consumers
+from services.runner.lease import LeaseKeeper
+
+log = logs.get()
+
+REPLACE_ME = 75
+"""Exit status of a runner that holds a thread it can't stop: start another one (EX_TEMPFAIL)."""
+NATS_CLOSED = 69
+"""Exit status of a runner whose NATS client gave up for good: start another one (EX_UNAVAILABLE)."""
+
+
+async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
+    """Run until SIGTERM or SIGINT, then drain. The exit status."""
+    pulling, ending, replace_me = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def told_to_stop() -> None:
+        if not pulling.is_set():
+            os._exit(0)  # it holds nothing yet, and may be waiting for NATS without end
+        ending.set()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, told_to_stop)
+    name = f"runner-{config.instance}"
+    options = nats_connection.options(config.nats_url, name, gave_up)
+    # Without a graceful timeout of its own: stopping a subscription must not wait for its job, drain() does.
+    broker = NatsBroker(**options, logger=None, graceful_timeout=None)
+    await broker.connect()
+    await wait_for_streams(broker.connection)
+    event_log = EventLog(broker.connection, SystemClock(config.clock_file), f"/kronik/runner/{config.instance}")
+    leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up)
+    attempts = Attempts(
+        log=event_log,
+        leases=leases,
+        incarnation=f"{config.instance}-{uuid.uuid4().hex[:8]}",
+        ack_wait_s=config.ack_wait_s,
+        grace_s=config.grace_s,
+        threads=ThreadPoolExecutor(max_workers=config.slots * len(jobs), thread_name_prefix="job"),
+        replace_me=replace_me,
+    )
+    consumers = Consumers(broker, attempts, jobs, config.slots, config.ack_wait_s, options["inbox_prefix"] + b".")
+    for job in jobs.values():
+        await patiently(partial(announce, event_log, job))
+    leases.start()
+    await listen_for_cancels(broker.connection, attempts)
+    await patiently(consumers.prepare)
+
+    async def pull() -> None:
+        try:
+            await consumers.start()
+            log.info("runner_ready", jobs=sorted(jobs), instance=config.instance)
+            await consumers.look_after()
+        except Exception:
+            log.exception("pulling_failed")
+            replace_me.set()
+
+    pulling.set()
+    care = asyncio.create_task(pull())
+    await first(ending, replace_me)
+    care.cancel()
+    await consumers.drain(config.grace_s)
+    leases.stop()
+    return REPLACE_ME if replace_me.is_set() else 0
+
+
+async def gave_up() -> None:
+    """The NATS client closed for good: no event and no acknowledgement can leave this process any more."""
+    log.error("nats_gave_up", status=NATS_CLOSED)
+    sys.stderr.flush()
+    os._exit(NATS_CLOSED)
+
+
+async def announce(event_log: EventLog, job: Job) -> None:
+    """Publish the job's definition if the stream's newest one differs."""
+    wanted, subject = registry.definition(job), subjects.definition(job.job_type)
+    while True:
+        last = await event_log.last(subject)
+        if last is not None and isinstance(last.data, JobDefined) and last.data == wanted:
+            return
+        expected = Expected(subject, last.sequence if last else 0)
+        answer = await event_log.append(subject, wanted, id=uuid.uuid4().hex, expected=expected, about=job.job_type)
+        if isinstance(answer, Appended):
+            log.info("job_announced", job=job.job_type)
+
+
+async def patiently(step: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a step of the start, which may be done twice, until NATS is there for all of it."""
+    while True:
+        try:
+            return await step()
+        except (LogUnavailable, NatsError, TimeoutError) as error:
+            log.warning("waiting_for_nats", error=repr(error))
+            await asyncio.sleep(1)
+
+
+async def listen_for_cancels(connection: Client, attempts: Attempts) -> None:
+    """A cancel is noticed at once here; one that is missed is noticed by the attempt's next look."""
+
+    async def heard(message: Msg) -> None:
+        holding = attempts.holdings.get(int(message.subject.split(".")[3]))
+        if holding is not None:
+            await attempts.look(holding)
+
+    await connection.subscribe(subjects.CANCEL_REQUESTS, cb=heard)
+
+
+async def first(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
+async def run_and_exit(config: settings.RunnerSettings, jobs: dict[str, Job]) -> None:
+    """Leave without asyncio's own cleaning up, which would wait for ever for a job that ignores its end."""
+    status = await run(config, jobs)
+    log.info("runner_stopped", status=status)
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main() -> None:
+    try:
+        config = settings.read(settings.RunnerSettings)
+        sys.path.insert(0, os.getcwd())  # job modules may stand where the runner is started
+        logs.configure("runner", log_format=config.log_format, level=config.log_level)
+        uvloop.run(run_and_exit(config, registry.load(config.jobs)))
+    except KronikError as error:
+        sys.exit(f"kronik runner: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""One delivery of a trigger, from its arrival to its acknowledgement.
+
+    read the run ─▶ claim an attempt ─▶ perform the job ─▶ conclude ─▶ acknowledge
+
+Every step that says something about the run is an append expecting the run as it was read. Who wins the
+`started` append owns the attempt; its sequence is the fencing token. Who finds at the end that the
+token is no longer the run's last word has been replaced: it appends nothing and acknowledges
+nothing. The acknowledgement comes after the terminal event is stored; if it is lost, the trigger is
+delivered again, the run is found finished, and only the acknowledgement is repeated.
+
+tests/model walks through every order in which two runners, a canceller and the reconciler can do all this.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, assert_never
+
+import msgspec
+import structlog
+from kronik import Job, Params, subjects
+from kronik.errors import InvalidName
+from kronik.events import Abandoned, Cancelled, Completed, Failed, Recorded, Retrying, RunEvent, Started
+from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, evolve, holds
+from kronik.text import clean
+from msgspec.structs import replace
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from services.infra import logs
+from services.infra.event_log import Conflict, EventLog, LogUnavailable
+from services.infra.event_reader import Stored, stored_message
+from services.infra.failpoints import failpoint
+from services.runner.context import Context, flush_lines, publish_lines
+from services.runner.lease import LeaseKeeper
+from services.runner.performance import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, perform
+from services.runner.registry import milliseconds, policy
+
+log = logs.get()
+
+Why = Literal["cancel", "drain", "lost"]
+Conclusion = Abandoned | Retrying | Completed | Failed | Cancelled
+_APPEND_PAUSE_S = 1.0
+
+
+@dataclass(slots=True)
+class Holding:
+    """A delivery that this process is busy with. `stop` ends its attempt early, `why` says for what reason.
+
+    by: names the delivery in the ids of what it appends. Were it the process, an event that this process
+    appended in an earlier delivery would pass for the one it appends now, and a finished job would run again.
+    """
+
+    run: Run
+    by: str
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    why: Why | None = None
+
+    def end(self, why: Why) -> None:
+        if self.why is None:
+            self.why = why
+            self.stop.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """All that one runner process needs to take deliveries; `holdings` are those under way, by run id."""
+
+    log: EventLog
+    leases: LeaseKeeper
+    incarnation: str
+    ack_wait_s: float
+    grace_s: float
+    threads: ThreadPoolExecutor
+    replace_me: asyncio.Event
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    holdings: dict[int, Holding] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    async def deliver(self, job: Job, message: Msg, since_s: float) -> None:
+        """Take one delivery through to its acknowledgement. Returns without one when the run is not ours any more.
+
+        since_s: when the delivery was asked for, monotonic: it was sent after that.
+        """
+        stored, _ = stored_message(message)
+        if self.leases.adopt(stored.sequence, message.reply):
+            log.warning("own_run_delivered_again", run_id=stored.sequence)
+            return
+        self.leases.hold(stored.sequence, message.reply, since_s, for_s=self.ack_wait_s * 10)
+        try:
+            with structlog.contextvars.bound_contextvars(job=job.job_type, run_id=stored.sequence):
+                await self._take(job, stored, first=message.metadata.num_delivered == 1)
+        finally:
+            self.holdings.pop(stored.sequence, None)
+            self.leases.release(stored.sequence)
+
+    async def _take(self, job: Job, stored: Stored, *, first: bool) -> None:
+        try:
+            trigger = stored.decode()
+        except InvalidName as error:
+            log.warning("not_a_trigger", subject=stored.subject, error=str(error))
+            return await self._reply(stored.sequence, b"+TERM not a trigger of Kronik")
+        place = subjects.parse(trigger.subject)
+        assert isinstance(place, subjects.TriggerSubject)
+        run = begin(trigger, place)
+        # A first delivery has no events yet, nearly always; where it has, the claim conflicts and reads them.
+        by = f"{self.incarnation}.{next(self.numbers)}"
+        holding = self.holdings[run.id] = Holding(run if first else await self._read(run), by)
+        await self._proceed(job, holding)
+
+    async def _read(self, run: Run) -> Run:
+        """The run with the events that stand in the stream now; waits while NATS is away."""
+        while True:
+            try:
+                found = await self.log.read_run(run.id)
+            except LogUnavailable as error:
+                log.warning("waiting_for_nats", error=str(error))
+                await asyncio.sleep(_APPEND_PAUSE_S)
+                continue
+            return found[0] if found else run
+
+    async def _proceed(self, job: Job, holding: Holding) -> None:
+        """Decide and append until the attempt is ours or the delivery is settled.
+
+        An attempt that was claimed since we read is left alone: this delivery comes again after ack_wait,
+        unless the attempt's own heartbeats go on.
+        """
+        params, token = as_params(job, holding.run), holding.run.token
+        while True:
+            run, now = holding.run, self.log.clock.now()
+            if isinstance(params, str):
+                run = replace(run, problem=params)
+            step = decide_delivery(
+                run,
+                incarnation=self.incarnation,
+                policy=policy(job.retry),
+                timeout_ms=milliseconds(job.timeout),
+                now=now,
+            )
+            match step:
+                case Done():
+                    return await self._reply(run.id, b"+ACK")
+                case _ if self.leases.lapsed(run.id):
+                    # Read after the run was: whoever works on it now may have got it after us, and be well.
+                    log.warning("delivery_too_old", last=run.version)
+                    return None
+                case Wait():
+                    return await self._come_back(run.id, step.until)
+                case Started() if self.draining.is_set():
+                    return await self._reply(run.id, b"-NAK")
+                case Abandoned() if run.token != token:
+                    log.info("claimed_meanwhile", incarnation=run.incarnation, attempt=run.attempt)
+                    return None
+                case Abandoned() if (truce_s := self.leases.truce_s()) > 0:
+                    log.info("holder_may_be_back", incarnation=run.incarnation, truce_s=truce_s)
+                    return await self._come_back(run.id, now + timedelta(seconds=truce_s))
+                case Started() | Abandoned() | Failed() | Cancelled():
+                    failpoint(f"before_{type(step).__name__.lower()}")
+                    won = await self._append(holding, step)
+                    if won and isinstance(step, Started) and isinstance(params, Params):
+                        failpoint("after_claim")
+                        return await self._attempt(job, holding, params, now)
+                case _:
+                    assert_never(step)
+
+    async def _append(self, holding: Holding, event: RunEvent) -> bool:
+        """Append and fold; False: the run has gone on without us, and was read again. Waits while NATS is away."""
+        run = holding.run
+        while True:
+            try:
+                answer = await self.log.append_to_run(run, event, by=holding.by)
+                break
+            except LogUnavailable as error:
+                log.warning("waiting_for_nats", error=str(error))
+                await asyncio.sleep(_APPEND_PAUSE_S)
+        if isinstance(answer, Conflict):
+            holding.run = await self._read(run)
+            return False
+        if answer.duplicate:
+            # Found by reading back, perhaps long after it was stored: others may have written since.
+            holding.run = await self._read(run)
+            return holding.run.version == answer.sequence or holds(holding.run, answer.sequence)
+        # Folded with our time instead of the stream's, which nothing here depends on.
+        holding.run = evolve(run, Recorded(answer.sequence, "", self.log.clock.now(), "", event))
+        return True
+
+    async def _attempt(self, job: Job, holding: Holding, params: Params, now: datetime) -> None:
+        run = holding.run
+        self.leases.prolong(run.id, for_s=job.timeout.total_seconds() + 2 * self.grace_s)
+        watch = asyncio.create_task(self._watch(holding))
+        try:
+            log.info("attempt_started", attempt=run.attempt, triggered_by=run.triggered_by)
+            context = Context(run, now, self.log.clock)
+            outcome = await self._perform(job, params, holding, context)
+            failpoint("after_job")
+            await self._conclude(job, holding, context, outcome)
+        finally:
+            watch.cancel()
+
+    async def _perform(self, job: Job, params: Params, holding: Holding, context: Context) -> Outcome:
+        lines = asyncio.create_task(publish_lines(self.log.connection, context))
+        try:
+            return await perform(job, params, context, holding.stop, self.threads, self.grace_s)
+        finally:
+            lines.cancel()
+            await flush_lines(self.log.connection, context)
+
+    async def _conclude(self, job: Job, holding: Holding, context: Context, outcome: Outcome) -> None:
+        """Append what came of the attempt, if it is still ours, then settle the delivery."""
+        token = context.token
+        while holds(holding.run, token):
+            now, jitter = self.log.clock.now(), random.random()
+            event = conclusion(job, holding.run, outcome, context, why=holding.why, now=now, jitter=jitter)
+            if await self._append(holding, event):
+                failpoint("after_conclusion")
+                log.info("attempt_ended", attempt=context.attempt, outcome=type(event).__name__)
+                await self._settle(holding.run.id, event)
+                break
+        else:
+            log.warning("attempt_fenced", attempt=context.attempt, token=token, last=holding.run.version)
+        if isinstance(outcome, Ignored):
+            log.error("job_ignored_its_end", attempt=context.attempt, why=outcome.why)
+            self.replace_me.set()
+
+    async def _settle(self, run_id: int, event: Conclusion) -> None:
+        match event:
+            case Completed() | Failed() | Cancelled():
+                await self._reply(run_id, b"+ACK")
+            case Retrying():
+                await self._come_back(run_id, event.retry_at)
+            case Abandoned():
+                await self._hand_back(run_id, b"-NAK")
+            case _:
+                assert_never(event)
+
+    async def _come_back(self, run_id: int, at: datetime) -> None:
+        """Hand the delivery back until `at`. One that comes earlier is handed back again, by the run's retry_at."""
+        delay_ns = max(0, (at - self.log.clock.now()) // timedelta(microseconds=1)) * 1000
+        await self._hand_back(run_id, b'-NAK {"delay": %d}' % delay_ns)
+
+    async def _hand_back(self, run_id: int, answer: bytes) -> None:
+        """Not with a lapsed lease: the server would take it for the new holder's answer, and deliver to a third."""
+        if not self.leases.lapsed(run_id):
+            await self._reply(run_id, answer)
+
+    async def _reply(self, run_id: int, answer: bytes) -> None:
+        """Best effort: an answer that is lost means another delivery, which finds the run as it is."""
+        try:
+            await self.log.connection.publish(self.leases.reply(run_id), answer)
+        except NatsError as error:
+            log.warning("acknowledgement_lost", error=repr(error))
+
+    async def _watch(self, holding: Holding) -> None:
+        """Look at the run three times per ack_wait: a cancel whose signal was missed, or another holder, ends it."""
+        while True:
+            await asyncio.sleep(self.ack_wait_s / 3)
+            await self.look(holding)
+
+    async def look(self, holding: Holding) -> None:
+        """End the attempt if the stream says that it was cancelled or is not ours any more."""
+        try:
+            found = await self.log.read_run(holding.run.id)
+        except LogUnavailable:
+            return
+        # After the read: what we claim meanwhile is newer than what was read, and not lost.
+        run, ours = found[0] if found else holding.run, holding.run
+        if run.cancel_requested_by is not None:
+            holding.end("cancel")
+        if ours.phase != "executing" or run.version < ours.token:
+            return
+        if holds(run, ours.token):
+            self.leases.confirm(run.id)
+        else:
+            holding.end("lost")
+
+
+def as_params(job: Job, run: Run) -> Params | str:
+    """The run's params as the job wants them, or what is wrong with them."""
+    if run.problem is not None:
+        return run.problem
+    try:
+        return msgspec.convert(run.params, job.params_type)
+    except (msgspec.ValidationError, RecursionError, ValueError) as error:
+        allowed = ", ".join(field.encode_name for field in msgspec.structs.fields(job.params_type)) or "none"
+        return f"params: {clean(str(error), 1_000)} (allowed: {allowed})"
+
+
+def conclusion(
+    job: Job, run: Run, outcome: Outcome, context: Context, *, why: Why | None, now: datetime, jitter: float
+) -> Conclusion:
+    """The event that says what came of the attempt. Pure."""
+    match outcome:
+        case Returned():
+            return Completed(
+                attempt=run.attempt,
+                result=outcome.result,
+                warnings=tuple(context.warnings),
+                warning_count=context.warning_count,
+            )
+        case _ if run.cancel_requested_by is not None:
+            return Cancelled(attempt=run.attempt, by=run.cancel_requested_by)
+        case Stopped() | Ignored() if why == "drain":
+            return Abandoned(attempt=run.attempt, reason="drained", detail="its runner was told to stop")
+        case Stopped():
+            return Abandoned(attempt=run.attempt, reason="lost", detail="its runner lost the run")
+        case Raised():
+            failure = outcome
+        case TimedOut():
+            failure = Raised(f"timed out after {job.timeout}", "Timeout")
+        case Ignored():
+            failure = Raised(f"{outcome.why} and ignored its cancellation", "Timeout")
+        case _:
+            assert_never(outcome)
+    return decide_error(
+        run,
+        error=failure.error,
+        error_type=failure.error_type,
+        permanent=failure.permanent,
+        policy=policy(job.retry),
+        now=now,
+        jitter=jitter,
+    )

@@ -1,0 +1,91 @@
+"""Which jobs this runner has: the modules of KRONIK_JOBS, loaded and checked."""
+
+import importlib
+import inspect
+from datetime import timedelta
+from types import ModuleType
+
+import msgspec
+from kronik import Cron, InvalidJob, Job, Retry, job_of
+from kronik.events import JobDefined, RetryPolicy, Schedule
+
+from services.infra import slots
+from services.infra.settings import DEFAULT_JOBS
+
+
+def load(modules: str) -> dict[str, Job]:
+    """The jobs of these modules (names joined by commas; `+` in front adds to the default), by job type.
+
+    Raises InvalidJob for a module that can't be imported or has no job, for a job type
+    declared twice and for a schedule that can't be.
+    """
+    jobs: dict[str, Job] = {}
+    if modules.startswith("+"):
+        modules = f"{DEFAULT_JOBS},{modules[1:]}"
+    for name in (part.strip() for part in modules.split(",")):
+        found = _jobs_in(_module(name))
+        if not found:
+            raise InvalidJob(f"KRONIK_JOBS: module {name!r} declares no @job")
+        for job in found:
+            if job.job_type in jobs and jobs[job.job_type].function is not job.function:
+                raise InvalidJob(f"KRONIK_JOBS: {job.job_type} is declared twice, the second time in {name}")
+            _check_schedule(job)
+            jobs[job.job_type] = job
+    return jobs
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InvalidJob(f"KRONIK_JOBS: can't import {name!r}: {error}") from error
+
+
+def _jobs_in(module: ModuleType) -> list[Job]:
+    return [job for _, member in inspect.getmembers(module, inspect.isfunction) if (job := job_of(member))]
+
+
+def _check_schedule(job: Job) -> None:
+    if job.schedule is not None:
+        try:
+            slots.check(job.schedule.expression, job.schedule.tz)
+        except slots.InvalidSchedule as error:
+            raise InvalidJob(f"{job.job_type}: {error}") from error
+
+
+def definition(job: Job) -> JobDefined:
+    """What the stream is told of a job."""
+    return JobDefined(
+        job_type=job.job_type,
+        title=job.title,
+        description=job.description,
+        params_schema=msgspec.json.schema(job.params_type),
+        result_schema=msgspec.json.schema(job.result_type),
+        schedule=_schedule(job.schedule),
+        timeout_ms=milliseconds(job.timeout),
+        retry=policy(job.retry),
+        concurrency=job.concurrency,
+        show=job.show,
+    )
+
+
+def policy(retry: Retry) -> RetryPolicy:
+    return RetryPolicy(
+        attempts=retry.attempts, wait_ms=milliseconds(retry.wait), max_wait_ms=milliseconds(retry.max_wait)
+    )
+
+
+def milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
+def _schedule(cron: Cron | None) -> Schedule | None:
+    if cron is None:
+        return None
+    return Schedule(
+        expression=cron.expression,
+        tz=cron.tz,
+        catch_up=cron.catch_up,
+        overlap=cron.overlap,
+        deadline_ms=None if cron.deadline is None else milliseconds(cron.deadline),
+    )
