@@ -1,0 +1,111 @@
+"""The scheduler: wires and starts, nothing else."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+import uvloop
+from kronik import KronikError
+from nats import micro
+from nats.aio.client import Client
+
+from services.infra import lifecycle, logs, nats_connection, settings
+from services.infra.clock import SystemClock
+from services.infra.event_log import EventLog
+from services.infra.event_reader import Stored
+from services.infra.provision import wait_for_streams
+from services.scheduler import open_runs, schedules
+from services.scheduler.feed import Feed, StreamReplaced
+from services.scheduler.loop import Scheduler
+from services.scheduler.open_runs import OpenRuns
+from services.scheduler.reconciler import Reconciler
+from services.scheduler.schedules import Schedules
+
+log = logs.get()
+
+START_ANOTHER = 1
+"""Exit status where the connection to NATS closed for good, or the stream is not the one it was."""
+
+
+async def run(config: settings.SchedulerSettings) -> int:
+    """Run until SIGTERM or SIGINT; the exit status. Every step may be cut off anywhere: there is nothing to drain."""
+    ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def end(status: int) -> None:
+        if not ending.done():
+            ending.set_result(status)
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, end, 0)
+
+    async def closed() -> None:
+        end(START_ANOTHER)
+
+    work = asyncio.create_task(_work(config, f"scheduler-{config.instance}", closed))
+    await asyncio.wait((work, ending), return_when=asyncio.FIRST_COMPLETED)
+    await lifecycle.end((work,))
+    try:
+        if not work.cancelled():
+            work.result()
+    except* StreamReplaced as replaced:
+        log.error("stream_replaced", problem=str(replaced.exceptions[0]))
+        end(START_ANOTHER)
+    log.info("scheduler_stopped")
+    return await ending
+
+
+async def _work(config: settings.SchedulerSettings, name: str, closed: Callable[[], Awaitable[None]]) -> None:
+    connection = await nats_connection.connect(config.nats_url, name, closed)
+    try:
+        await wait_for_streams(connection)
+        event_log = EventLog(connection, SystemClock(config.clock_file), f"/kronik/scheduler/{config.instance}")
+        await micro.add_service(connection, name="kronik-scheduler", version=version("kronik-services"))
+        await _schedule_and_reconcile(config, connection, event_log, name)
+    finally:
+        await nats_connection.close(connection)
+
+
+async def _schedule_and_reconcile(
+    config: settings.SchedulerSettings, connection: Client, event_log: EventLog, name: str
+) -> None:
+    known, runs = Schedules(), OpenRuns()
+
+    def take_run(stored: Stored) -> None:
+        runs.take(stored.subject, stored.sequence)
+
+    schedules_feed = Feed(connection, f"{name}-schedules", schedules.FILTERS, known.take)
+    runs_feed = Feed(connection, f"{name}-runs", open_runs.FILTERS, take_run, headers_only=True)
+    scheduler = Scheduler(event_log, known, runs, runs_feed)
+    reconciler = Reconciler(
+        event_log,
+        known,
+        schedules_feed,
+        runs,
+        runs_feed,
+        by=f"reconciler-{config.instance}",
+        after_s=config.reconcile_after_s,
+    )
+    tasks = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
+    try:
+        await schedules_feed.current.wait()
+        tasks += [asyncio.create_task(scheduler.run()), asyncio.create_task(reconciler.run())]
+        log.info("scheduler_ready", instance=config.instance)
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        ended.pop().result()
+    finally:
+        await lifecycle.end(tasks)
+
+
+def main() -> None:
+    try:
+        config = settings.read(settings.SchedulerSettings)
+        logs.configure("scheduler", log_format=config.log_format, level=config.log_level)
+        sys.exit(uvloop.run(run(config)))
+    except KronikError as error:
+        sys.exit(f"kronik scheduler: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""All jobs that runners have announced, with the timeline of each one's schedule."""
+
+import asyncio
+
+from kronik import subjects
+from kronik.errors import InvalidName
+from kronik.events import Recorded, Unknown
+
+from services.infra import logs
+from services.infra.event_reader import Stored
+from services.scheduler.timeline import Timeline, evolve
+
+log = logs.get()
+
+FILTERS = (subjects.DEFINITIONS, subjects.SCHEDULES)
+
+
+class Schedules:
+    """Fed with every definition and schedule change in stream order. changed: set by each of them."""
+
+    def __init__(self) -> None:
+        self._timelines: dict[str, Timeline] = {}
+        self.changed = asyncio.Event()
+
+    def take(self, stored: Stored) -> None:
+        """What can't be read changes no schedule; the projector parks it. It was taken all the same: whoever decides
+        would wait for it for ever."""
+        try:
+            place = subjects.parse(stored.subject)
+        except InvalidName:
+            return
+        recorded = stored.decode_or_none() or _unreadable(stored)
+        if not isinstance(place, subjects.DefinitionSubject | subjects.ScheduleSubject):
+            return
+        before = self._timelines.get(place.job_type, Timeline(place.job_type))
+        after = self._timelines[place.job_type] = evolve(before, recorded)
+        self.changed.set()
+        if after.problem is not None and after.problem != before.problem:
+            log.warning("schedule_unusable", job=place.job_type, problem=after.problem)
+
+    def of(self, job_type: str) -> Timeline:
+        return self._timelines[job_type]
+
+    def job_types(self) -> list[str]:
+        """Those that a runner has defined, sorted."""
+        return sorted(job_type for job_type, timeline in self._timelines.items() if timeline.segments)
+
+
+def _unreadable(stored: Stored) -> Recorded:
+    return Recorded(stored.sequence, stored.subject, stored.time, "", Unknown("unreadable", None))

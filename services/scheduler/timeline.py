@@ -1,0 +1,117 @@
+"""Which schedule a job had when: its definitions and schedule changes, folded in stream order.
+
+A slot belongs to the schedule that held when it came due, not to the one that holds when it is
+looked at, so a schedule that is changed or paused while slots are due changes none of them. The times are the
+stream's. A job's slots begin with its first definition; the same schedule announced again changes nothing.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import zip_longest
+
+from kronik import subjects
+from kronik.events import JobDefined, Recorded, Schedule, ScheduleChanged
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.infra import slots
+from services.infra.slots import InvalidSchedule
+
+
+class Segment(Struct, frozen=True):
+    """What held from an instant on until the next segment began."""
+
+    since: datetime
+    schedule: Schedule | None
+    paused: bool
+
+
+class Timeline(Struct, frozen=True):
+    """One job's schedules.
+
+    definition, change: sequences of the latest events taken, 0 for none: whoever decides checks that no newer ones
+    stand in the stream. problem: why the latest schedule can't work; it has no slots then.
+    """
+
+    job_type: str
+    own: Schedule | None = None
+    replacement: Schedule | None = None
+    paused: bool = False
+    definition: int = 0
+    change: int = 0
+    segments: tuple[Segment, ...] = ()
+    problem: str | None = None
+
+    @property
+    def schedule(self) -> Schedule | None:
+        return self.replacement or self.own
+
+
+class Due(Struct, frozen=True):
+    """A slot with the schedule and the pause that held when it came due."""
+
+    slot: datetime
+    schedule: Schedule
+    paused: bool
+
+
+def evolve(timeline: Timeline, recorded: Recorded) -> Timeline:
+    """The timeline after one more event. An event that says nothing of schedules only moves its sequence."""
+    place = subjects.parse(recorded.subject)
+    if isinstance(place, subjects.DefinitionSubject):
+        timeline = replace(timeline, definition=recorded.sequence)
+    else:
+        timeline = replace(timeline, change=recorded.sequence)
+    match recorded.data:
+        case JobDefined() as defined:
+            timeline = replace(timeline, own=defined.schedule)
+        case ScheduleChanged() as changed:
+            timeline = replace(timeline, replacement=changed.schedule, paused=changed.paused)
+    is_defined = bool(timeline.segments) or isinstance(recorded.data, JobDefined)
+    return _extend(timeline, recorded.time) if is_defined else timeline
+
+
+def _extend(timeline: Timeline, time: datetime) -> Timeline:
+    problem = _problem(timeline.schedule)
+    last = timeline.segments[-1] if timeline.segments else None
+    since = max(time, last.since) if last else time
+    segment = Segment(since, timeline.schedule if problem is None else None, timeline.paused)
+    if last is not None and replace(segment, since=last.since) == last:
+        return replace(timeline, problem=problem)
+    return replace(timeline, segments=(*timeline.segments, segment), problem=problem)
+
+
+def _problem(schedule: Schedule | None) -> str | None:
+    if schedule is None:
+        return None
+    try:
+        slots.check(schedule.expression, schedule.tz)
+    except InvalidSchedule as error:
+        return str(error)
+    return None
+
+
+def due(timeline: Timeline, after: datetime | None, until: datetime) -> Iterator[Due]:
+    """The slots in (after, until], ascending. after: the last slot that was handled; None: none ever was."""
+    for found in _from(timeline, after):
+        if found.slot > until:
+            return
+        yield found
+
+
+def upcoming(timeline: Timeline, after: datetime | None) -> datetime | None:
+    """The first slot after the last one handled, however far away; None where there is none."""
+    first = next(_from(timeline, after), None)
+    return first.slot if first else None
+
+
+def _from(timeline: Timeline, after: datetime | None) -> Iterator[Due]:
+    for segment, following in zip_longest(timeline.segments, timeline.segments[1:]):
+        end = following.since if following else None
+        begin = max(segment.since, after) if after else segment.since
+        if segment.schedule is None or (end is not None and begin >= end):
+            continue
+        for slot in slots.slots_after(segment.schedule, begin):
+            if end is not None and slot > end:
+                break
+            yield Due(slot, segment.schedule, segment.paused)
