@@ -1,0 +1,1 @@
+DELETE FROM access.session WHERE hash = $1 OR expires_at < now()

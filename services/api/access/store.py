@@ -1,0 +1,123 @@
+"""Accounts and their secrets: sessions for people, tokens for programs, links to sign in with once.
+
+A secret leaves this module once, when it is made; only its SHA-256 is stored.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+import asyncpg
+from msgspec import Struct
+
+from services.infra import sql
+
+Role = Literal["viewer", "operator", "admin"]
+"""A viewer reads, an operator also triggers, reruns and cancels, an admin also changes schedules."""
+
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+    " | asyncpg.Pool[asyncpg.Record]"
+)
+
+LINK_LIVES = timedelta(hours=1)
+SESSION_LIVES = timedelta(days=14)
+_RANK: dict[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
+
+
+class Identity(Struct, frozen=True):
+    """Who asks. user_id: the account's id; events record `ADMIN:<user_id>`."""
+
+    user_id: str
+    name: str
+    role: Role
+
+    @property
+    def by(self) -> str:
+        return f"ADMIN:{self.user_id}"
+
+    def may(self, role: Role) -> bool:
+        """Whether this account's role is `role` or one above it."""
+        return _RANK[self.role] >= _RANK[role]
+
+
+async def create_account(connection: Connection, name: str, role: Role) -> str:
+    """The id of the account with this name, made or given this role."""
+    return str(await connection.fetchval(_sql("add_account"), name, role))
+
+
+async def ensure_admin(connection: Connection, name: str = "admin") -> str:
+    """The id of the admin account with this name, made if it is not there."""
+    return await create_account(connection, name, "admin")
+
+
+async def create_token(connection: Connection, account_id: str, name: str) -> str:
+    """A new token for programs, sent as `Authorization: Bearer kronik_…`. name: what the account calls it."""
+    token = f"kronik_{secrets.token_urlsafe(32)}"
+    await connection.execute(_sql("add_token"), _hash(token), int(account_id), name)
+    return token
+
+
+async def revoke_tokens(connection: Connection, account_id: str, name: str) -> None:
+    """The account's tokens of this name are not accepted any more."""
+    await connection.execute(_sql("revoke_tokens"), int(account_id), name)
+
+
+async def create_sign_in_link(connection: Connection, account_id: str) -> str:
+    """The secret of a link: `/sign-in/<secret>` signs in once, within an hour."""
+    secret = secrets.token_urlsafe(32)
+    await connection.execute(_sql("add_sign_in_link"), _hash(secret), int(account_id), LINK_LIVES)
+    return secret
+
+
+async def use_sign_in_link(connection: Connection, secret: str) -> str | None:
+    """A new session's secret, or None where the link is unknown, used or too old."""
+    account_id = await connection.fetchval(_sql("use_sign_in_link"), _hash(secret))
+    if account_id is None:
+        return None
+    session = secrets.token_urlsafe(32)
+    await connection.execute(_sql("add_session"), _hash(session), account_id, SESSION_LIVES)
+    return session
+
+
+async def end_session(connection: Connection, session: str) -> None:
+    """Sign out; sessions that have run out go as well."""
+    await connection.execute(_sql("end_session"), _hash(session))
+
+
+async def by_token(connection: Connection, token: str) -> Identity | None:
+    return _identity(await connection.fetchrow(_sql("by_token"), _hash(token)))
+
+
+async def by_session(connection: Connection, session: str) -> Identity | None:
+    return _identity(await connection.fetchrow(_sql("by_session"), _hash(session)))
+
+
+def _identity(row: asyncpg.Record | None) -> Identity | None:
+    return Identity(str(row["id"]), row["name"], row["role"]) if row else None
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+def _sql(name: str) -> str:
+    return sql.load("services.api.access", f"sql/{name}.sql")
+
+
+__all__ = [
+    "LINK_LIVES",
+    "SESSION_LIVES",
+    "Identity",
+    "Role",
+    "by_session",
+    "by_token",
+    "create_account",
+    "create_sign_in_link",
+    "create_token",
+    "end_session",
+    "ensure_admin",
+    "revoke_tokens",
+    "use_sign_in_link",
+]

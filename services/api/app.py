@@ -1,0 +1,154 @@
+"""The API as one Litestar app. Nothing connects before its lifespan begins, and nothing that is away stops it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, Reference, SecurityScheme
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from nats.aio.client import Client
+
+from services.api import events, health, problems, security
+from services.api.access import pages
+from services.api.access.gate import COOKIE, gate, provide_identity
+from services.api.changes import Changes
+from services.api.history import queries
+from services.api.history.projector import Projector
+from services.api.history.queries import Pool
+from services.api.jobs import JobController
+from services.api.runs import RunController
+from services.api.trigger import History
+from services.infra import logs, nats_connection
+from services.infra.clock import SystemClock
+from services.infra.event_log import EventLog
+from services.infra.lifecycle import end
+from services.infra.settings import ApiSettings
+
+log = logs.get()
+
+BODY_LIMIT: Final = 512 * 1024
+"""Bytes of a request's body; params may take half of it."""
+
+
+def create_app(
+    settings: ApiSettings,
+    *,
+    stop: asyncio.Event | None = None,
+    on_nats_closed: Callable[[], Awaitable[None]] | None = None,
+) -> Litestar:
+    """The app. stop: set it to end open event streams, before the server is told to stop.
+
+    on_nats_closed: called when the NATS client has given up for good, after which the process should be started anew.
+    """
+    stop = stop or asyncio.Event()
+
+    @asynccontextmanager
+    async def resources(app: Litestar) -> AsyncIterator[None]:
+        client, pool = Client(), _pool(settings)
+        changes = Changes(settings.database_url)
+        projector = Projector(client, settings.database_url, settings.instance)
+        event_log = EventLog(client, SystemClock(settings.clock_file), f"/kronik/api/{settings.instance}")
+        past = History(event_log, pool, changes)
+        app.state.update(pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop)
+        options = nats_connection.options(settings.nats_url, f"api-{settings.instance}", on_nats_closed)
+        tasks = [asyncio.create_task(one) for one in (client.connect(**options), changes.run(), projector.run())]
+        try:
+            await pool
+            yield
+        finally:
+            stop.set()
+            await end(tasks)
+            await nats_connection.close(client)
+            pool.terminate()
+
+    return Litestar(
+        route_handlers=[_admin_api(), *health.routes, *pages.routes, *_panel()],
+        lifespan=[resources],
+        dependencies=_dependencies(),
+        exception_handlers=problems.HANDLERS,
+        response_headers=security.HEADERS,
+        request_max_body_size=BODY_LIMIT,
+        openapi_config=_openapi(),
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _pool(settings: ApiSettings) -> Pool:
+    """Connects at the first query, not before. Every call is planned by its arguments: see history.sql."""
+    return asyncpg.create_pool(
+        settings.database_url,
+        min_size=0,
+        max_size=10,
+        timeout=5,
+        command_timeout=8,
+        server_settings={"plan_cache_mode": "force_custom_plan", "application_name": "kronik-api", "timezone": "UTC"},
+    )
+
+
+def _dependencies() -> dict[str, Provide]:
+    def from_state(name: str) -> Provide:
+        def provide(state: State) -> Any:
+            return state[name]
+
+        return Provide(provide, sync_to_thread=False)
+
+    provided = {name: from_state(name) for name in ("pool", "log", "changes", "past", "stop")}
+    return {**provided, "identity": Provide(provide_identity, sync_to_thread=False)}
+
+
+def _admin_api() -> Router:
+    return Router(
+        "/api/admin",
+        route_handlers=[RunController, JobController, events.events],
+        middleware=[_position, gate],
+        security=[{"token": []}, {"session": []}],
+    )
+
+
+def _position(app: ASGIApp) -> ASGIApp:
+    """Every answer says at which event of the stream the history stood when it was asked, or a later one."""
+
+    async def with_position(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            position = str((await queries.position(scope["litestar_app"].state.pool)).sequence)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            position = ""
+
+        async def send_on(message: Message) -> None:
+            if position and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"kronik-position", position.encode())]
+            await send(message)
+
+        await app(scope, receive, send_on)
+
+    return with_position
+
+
+def _panel() -> list[Any]:
+    from services.api import panel
+
+    routes: list[Any] = getattr(panel, "routes", [])
+    return [Router("/", route_handlers=routes, middleware=[gate])] if routes else []
+
+
+def _openapi() -> OpenAPIConfig:
+    schemes: dict[str, SecurityScheme | Reference] = {
+        "token": SecurityScheme(type="http", scheme="bearer", description="A token of an account: `kronik_…`"),
+        "session": SecurityScheme(type="apiKey", name=COOKIE, security_scheme_in="cookie"),
+    }
+    return OpenAPIConfig(
+        title="Kronik",
+        version="1",
+        openapi_router=Router("/schema", route_handlers=[], middleware=[gate], include_in_schema=False),
+        description="Runs of jobs: their history, and running them. Errors are problem details (RFC 9457).",
+        components=Components(security_schemes=schemes),
+        render_plugins=[JsonRenderPlugin(path="/openapi.json"), YamlRenderPlugin(path="/openapi.yaml")],
+    )

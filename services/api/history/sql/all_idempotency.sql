@@ -1,0 +1,1 @@
+SELECT *, run_id AS age FROM idempotency ORDER BY event_id

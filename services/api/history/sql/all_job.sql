@@ -1,0 +1,1 @@
+SELECT *, sequence AS age FROM job ORDER BY job_type

@@ -1,0 +1,1 @@
+SELECT *, sequence AS age FROM parked ORDER BY sequence

@@ -1,0 +1,1 @@
+SELECT *, sequence AS age FROM schedule ORDER BY job_type

@@ -1,0 +1,1 @@
+SELECT to_regnamespace('history') IS NOT NULL

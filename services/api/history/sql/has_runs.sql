@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM history.run WHERE job_type = $1)

@@ -1,0 +1,1 @@
+SELECT sequence, subject, time, problem, excerpt FROM history.parked ORDER BY sequence DESC LIMIT $1

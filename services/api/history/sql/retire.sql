@@ -1,0 +1,2 @@
+-- Kept until the next rebuild.
+ALTER SCHEMA history RENAME TO history_old

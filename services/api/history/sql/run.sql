@@ -1,0 +1,1 @@
+SELECT * FROM history.run WHERE id = $1

@@ -1,0 +1,1 @@
+ALTER SCHEMA history_next RENAME TO history

@@ -1,0 +1,203 @@
+"""Jobs over HTTP: what there is to run, when it runs by itself, and changing that."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from kronik import subjects
+from kronik.events import JobDefined, RetryPolicy, Schedule, ScheduleChanged
+from kronik.schedule import CatchUp, Overlap
+from kronik.show import Show, Text
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter
+from litestar.status_codes import HTTP_200_OK
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from services.api.access.gate import needs
+from services.api.access.store import Identity
+from services.api.history import queries
+from services.api.history.queries import DefinedJob, JobRun, Pool
+from services.api.problems import BUSY, Problem, documented, invalid
+from services.api.trigger import History, unknown_job_type
+from services.infra import slots
+from services.infra.clock import Clock
+from services.infra.event_log import Appended, EventLog, Expected
+from services.infra.schedule_words import in_words
+
+_NEXT = 5
+_TRIES = 5
+_ZONE = "Europe/Copenhagen"
+
+
+class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A job: as its runner defined it, as an admin scheduled it, and as it last ran.
+
+    schedule: the one that holds, an admin's or the job's own; null: by hand alone. schedule_in_words: per language.
+    changed_by: the admin whose change of the schedule holds. next_slots: the next five instants; none while paused.
+    """
+
+    job_type: str
+    title: Text
+    description: str
+    params_schema: dict[str, Any]
+    result_schema: dict[str, Any]
+    show: tuple[Show, ...]
+    timeout_ms: int
+    retry: RetryPolicy
+    concurrency: int
+    schedule: Schedule | None
+    schedule_in_words: Text
+    paused: bool
+    changed_by: str | None
+    next_slots: list[datetime]
+    last_run: JobRun | None
+
+
+class ScheduleRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What to change; what is left out stays. cron: null gives the job its own schedule back."""
+
+    paused: bool | UnsetType = UNSET
+    cron: Annotated[str, Meta(max_length=128, pattern=r"^\s*\S+(\s+\S+){4}\s*$")] | UnsetType | None = UNSET
+    tz: str | UnsetType = UNSET
+    catch_up: CatchUp | UnsetType = UNSET
+    overlap: Overlap | UnsetType = UNSET
+    deadline_ms: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType | None = UNSET
+
+
+JobType = Annotated[str, PathParameter(max_length=200, description="The job's type")]
+
+
+class JobController(Controller):
+    path = "/job"
+    tags = ("jobs",)
+
+    @get("/", responses=documented(401, 403, 503), summary="Every job, its schedule and its last run")
+    async def jobs(self, pool: NamedDependency[Pool], log: NamedDependency[EventLog]) -> list[JobView]:
+        last_runs = await queries.last_runs_by_job(pool)
+        return [_view(job, last_runs.get(job.definition.job_type), log.clock) for job in await queries.jobs(pool)]
+
+    @get("/{job_type:str}", responses=documented(400, 401, 403, 404, 503), summary="One job")
+    async def job(self, job_type: JobType, pool: NamedDependency[Pool], log: NamedDependency[EventLog]) -> JobView:
+        job = await _defined(pool, job_type)
+        last_runs = await queries.history(pool, job_type=job_type, limit=1)
+        return _view(job, last_runs[0] if last_runs else None, log.clock)
+
+    @post(
+        "/{job_type:str}/schedule",
+        guards=[needs("admin")],
+        status_code=HTTP_200_OK,
+        responses=documented(400, 401, 403, 404, 409, 413, 503),
+        summary="Pause, resume or change a job's schedule",
+    )
+    async def change_schedule(
+        self,
+        job_type: JobType,
+        data: JSONBody[ScheduleRequest],
+        past: NamedDependency[History],
+        identity: NamedDependency[Identity],
+    ) -> JobView:
+        job = await _defined(past.pool, job_type)
+        change, sequence = await _change(past.log, job.definition, data, identity)
+        await past.changes.reached(past.pool, sequence)
+        last_runs = await queries.history(past.pool, job_type=job_type, limit=1)
+        changed = DefinedJob(job.definition, change)
+        return _view(changed, last_runs[0] if last_runs else None, past.log.clock)
+
+
+async def _defined(pool: Pool, job_type: str) -> DefinedJob:
+    job = await queries.job(pool, job_type.replace("\0", ""))
+    if job is None:
+        raise await unknown_job_type(pool, job_type)
+    return job
+
+
+def _view(job: DefinedJob, last_run: JobRun | None, clock: Clock) -> JobView:
+    definition = job.definition
+    return JobView(
+        job_type=definition.job_type,
+        title=definition.title,
+        description=definition.description,
+        params_schema=definition.params_schema,
+        result_schema=definition.result_schema,
+        show=definition.show,
+        timeout_ms=definition.timeout_ms,
+        retry=definition.retry,
+        concurrency=definition.concurrency,
+        schedule=job.schedule,
+        schedule_in_words={"da": in_words(job.schedule, "da"), "en": in_words(job.schedule, "en")},
+        paused=job.paused,
+        changed_by=job.change.by if job.change else None,
+        next_slots=_next_slots(job, clock),
+        last_run=last_run,
+    )
+
+
+def _next_slots(job: DefinedJob, clock: Clock) -> list[datetime]:
+    """None for a schedule that can't work: the runner that announced it says so in its log."""
+    if job.schedule is None or job.paused:
+        return []
+    try:
+        return slots.next_slots(job.schedule, clock.now(), _NEXT)
+    except slots.InvalidSchedule:
+        return []
+
+
+async def _change(
+    log: EventLog, definition: JobDefined, wanted: ScheduleRequest, identity: Identity
+) -> tuple[ScheduleChanged, int]:
+    """Append the new state, made of the newest one in the stream; with its sequence."""
+    subject = subjects.schedule(definition.job_type)
+    request_id = f"schedule-{uuid.uuid4().hex}"
+    for attempt in range(_TRIES):
+        sequence, present = await _present(log, subject)
+        change = _changed(definition, present, wanted, identity)
+        appended = await log.append(
+            subject,
+            change,
+            id=f"{request_id}-{attempt}",
+            expected=Expected(subject, sequence),
+            about=definition.job_type,
+        )
+        if isinstance(appended, Appended):
+            return change, appended.sequence
+    raise Problem(BUSY, f"The schedule of {definition.job_type} is being changed by others: try again.")
+
+
+async def _present(log: EventLog, subject: str) -> tuple[int, ScheduleChanged | None]:
+    last = await log.last(subject)
+    if last is None:
+        return 0, None
+    return last.sequence, last.data if isinstance(last.data, ScheduleChanged) else None
+
+
+def _changed(
+    definition: JobDefined, present: ScheduleChanged | None, wanted: ScheduleRequest, identity: Identity
+) -> ScheduleChanged:
+    paused = wanted.paused if wanted.paused is not UNSET else bool(present and present.paused)
+    own = present.schedule if present else None
+    return ScheduleChanged(paused=paused, schedule=_schedule(definition.schedule, own, wanted), by=identity.by)
+
+
+def _schedule(default: Schedule | None, own: Schedule | None, wanted: ScheduleRequest) -> Schedule | None:
+    """What replaces the job's own schedule; None: nothing does. Raises Problem for a schedule that can't work."""
+    if wanted.cron is None:
+        return None
+    policies = {
+        field: value
+        for field in ("tz", "catch_up", "overlap", "deadline_ms")
+        if (value := getattr(wanted, field)) is not UNSET
+    }
+    if wanted.cron is UNSET and not policies:
+        return own
+    base = own or default
+    if base is None and wanted.cron is UNSET:
+        raise invalid(next(iter(policies)), "there is no schedule to change: send cron as well")
+    expression = wanted.cron if wanted.cron is not UNSET else base.expression if base else ""
+    changed = msgspec.structs.replace(base or Schedule(expression, _ZONE), expression=expression, **policies)
+    try:
+        slots.check(changed.expression, changed.tz)
+    except slots.InvalidSchedule as error:
+        raise invalid("cron" if error.field == "expression" else "tz", str(error).partition(": ")[2]) from error
+    return changed

@@ -1,0 +1,28 @@
+"""Where the panel stands in the API: its pages behind the gate, its static files before it."""
+
+from typing import Any, Final
+
+from litestar import Router
+from litestar.datastructures import CacheControlHeader
+from litestar.static_files import create_static_files_router
+
+from services.api.panel import actions, errors, pages
+from services.api.panel.rendering import STATIC, STATIC_PATH
+
+_pages = Router(
+    "/",
+    route_handlers=[pages.system, pages.history, pages.run, actions.run_now, actions.rerun, actions.cancel],
+    exception_handlers=errors.HANDLERS,
+)
+_static = create_static_files_router(
+    STATIC_PATH,
+    directories=[STATIC],
+    name="panel-static",
+    cache_control=CacheControlHeader(max_age=365 * 24 * 3600, public=True, immutable=True),
+    opt={"exclude_from_auth": True},
+)
+
+panel_router: Final = Router("/", route_handlers=[_pages, _static])
+"""To stand behind the gate (of which the static files are excepted). Needs `pool`, `log`, `past` and `identity`."""
+
+routes: list[Any] = [panel_router]

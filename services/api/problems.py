@@ -1,0 +1,212 @@
+"""Every error that HTTP can answer, as RFC 9457 problem details: one table of kinds, one of exceptions.
+
+Source: https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+import re
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from kronik import KronikError
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import ExceptionHandlersMap
+from msgspec import UNSET, Struct, UnsetType
+
+from services.api import security
+from services.infra import logs
+from services.infra.event_log import LogRefused, LogUnavailable
+
+log = logs.get()
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Kind(Struct, frozen=True):
+    """type: the last part of `urn:kronik:problem:<type>`, what programs tell problems apart by."""
+
+    type: str
+    title: str
+    status: int
+
+
+MALFORMED = Kind("malformed-body", "The body is not valid JSON", 400)
+INVALID = Kind("invalid-request", "The request is not valid", 400)
+INVALID_PARAMS = Kind("invalid-params", "The params do not fit the job", 400)
+UNKNOWN_JOB_TYPE = Kind("unknown-job-type", "There is no such job type", 404)
+NOT_SIGNED_IN = Kind("not-signed-in", "Sign in or send a token", 401)
+NOT_ALLOWED = Kind("not-allowed", "This account may not do that", 403)
+CROSS_SITE = Kind("cross-site", "The request came from another site", 403)
+LINK_USED_UP = Kind("link-used-up", "This link does not sign in any more", 403)
+UNKNOWN_RUN = Kind("unknown-run", "There is no such run", 404)
+NOT_FOUND = Kind("not-found", "There is nothing here", 404)
+WRONG_METHOD = Kind("wrong-method", "This can't be done here", 405)
+RUN_FINISHED = Kind("run-finished", "The run is finished", 409)
+RUN_NOT_FINISHED = Kind("run-not-finished", "The run is not finished", 409)
+BUSY = Kind("busy", "Somebody else is changing this", 409)
+KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request", 409)
+TOO_LARGE = Kind("too-large", "The body is too large", 413)
+BROKEN = Kind("broken", "Something is wrong in Kronik", 500)
+STREAM_AWAY = Kind("stream-unavailable", "The event stream does not answer", 503)
+HISTORY_AWAY = Kind("history-unavailable", "The history can't be read", 503)
+
+_BY_STATUS: Final = {kind.status: kind for kind in (INVALID, NOT_SIGNED_IN, NOT_FOUND, WRONG_METHOD, TOO_LARGE)}
+_NOT_JSON: Final = ("JSON is malformed", "Input data was truncated")
+_AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+ALLOWED: Final = {
+    "body": "a JSON object",
+    "jobType": "a job type, like DAILY_MAINTENANCE",
+    "limit": "an integer from 1 to 100",
+    "status": "RUNNING, SUCCESS, PARTIAL or FAILED",
+    "triggeredBy": "CRON, ADMIN:<userId> or SERVICE:<name>, 1 to 200 characters",
+    "before": "the value that the Link header of the page before has",
+    "id": "an integer from 1 to 9007199254740991",
+    "params": "a JSON object",
+    "Idempotency-Key": "1 to 200 characters",
+    "paused": "true or false",
+    "cron": "five cron fields, at most 128 characters",
+    "tz": "an IANA time zone, like Europe/Copenhagen",
+}
+"""What the fields of requests may be, said in every problem about them."""
+
+
+_CALLED: Final = {
+    "job_type": "jobType",
+    "triggered_by": "triggeredBy",
+    "idempotency_key": "Idempotency-Key",
+    "data": "body",
+}
+"""Handlers' arguments, as requests name them."""
+
+_NAMED_FIELD: Final = re.compile(r"Object (?:missing required|contains unknown) field `(.+?)`(?: - at `\$\.(.+)`)?")
+
+
+class FieldError(Struct, frozen=True, omit_defaults=True):
+    """One field that is wrong. allowed: what it may be; several values as an array."""
+
+    field: str
+    problem: str
+    allowed: str | list[Any] | UnsetType = UNSET
+
+
+class ProblemDetails(Struct, frozen=True):
+    """The body of every answer with status 400 and above."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | UnsetType = UNSET
+
+
+class Problem(KronikError):
+    """Raised by handlers to answer with a problem of this kind. headers: to send along."""
+
+    def __init__(
+        self, kind: Kind, detail: str, errors: list[FieldError] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors or []
+        self.headers = headers or {}
+
+
+def invalid(field: str, problem: str, kind: Kind = INVALID, allowed: str | list[Any] | None = None) -> Problem:
+    """One field of the request is wrong."""
+    error = FieldError(field, problem, allowed if allowed is not None else ALLOWED.get(field, UNSET))
+    return Problem(kind, f"{field}: {problem}", [error])
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that this exception is answered with."""
+    match error:
+        case Problem():
+            return error
+        case LogUnavailable():
+            return Problem(STREAM_AWAY, _stream_away(error), headers={"Retry-After": "5"})
+        case LogRefused():
+            return Problem(STREAM_AWAY, str(error), headers={"Retry-After": "30"})
+        case asyncpg.UndefinedTableError() | asyncpg.InvalidSchemaNameError():
+            detail = "The history's tables are not there: run `kronik rebuild`."
+            return Problem(HISTORY_AWAY, detail, headers={"Retry-After": "10"})
+        case SerializationException() | RecursionError():
+            return Problem(MALFORMED, "The body must be one JSON document, nested no deeper than a few hundred levels.")
+        case ValidationException():
+            return _invalid_fields(error) if error.extra else _of_http(error)
+        case HTTPException():
+            return _of_http(error)
+        case _ if isinstance(error, _AWAY):
+            return Problem(HISTORY_AWAY, "Postgres does not answer.", headers={"Retry-After": "5"})
+    return Problem(BROKEN, "The error is in the service's log.")
+
+
+def _stream_away(error: LogUnavailable) -> str:
+    return (
+        f"{error}. What you asked for may have been stored all the same: look at the history before you"
+        " ask again, or ask with an Idempotency-Key, which makes asking again safe."
+    )
+
+
+def _invalid_fields(error: ValidationException) -> Problem:
+    found = error.extra if isinstance(error.extra, list) else []
+    errors = [_field_error(one) for one in found if isinstance(one, dict)]
+    return Problem(INVALID, "; ".join(f"{one.field}: {one.problem}" for one in errors) or error.detail, errors)
+
+
+def _field_error(found: dict[str, Any]) -> FieldError:
+    field, message = str(found.get("key") or "body"), str(found.get("message", ""))
+    field = _CALLED.get(field, field)
+    if field == "body" and message == "'data'":
+        message = "there is none"
+    if named := _NAMED_FIELD.match(message):
+        field, message = named[1], "is missing" if "missing" in message else "is not a field of this request"
+    return FieldError(field, message, ALLOWED.get(field.split(".")[0], UNSET))
+
+
+def _of_http(error: HTTPException) -> Problem:
+    if error.detail.startswith(_NOT_JSON):
+        return Problem(MALFORMED, error.detail)
+    kind = _BY_STATUS.get(error.status_code)
+    if kind is None:
+        kind = Kind(f"status-{error.status_code}", error.__class__.__name__, error.status_code)
+    return Problem(kind, error.detail, headers=dict(error.headers or {}))
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The answer to a request that ended with this exception; what nobody expected is logged with its traceback."""
+    problem = problem_of(error)
+    if problem.kind is BROKEN:
+        log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    body = ProblemDetails(
+        type=f"urn:kronik:problem:{problem.kind.type}",
+        title=problem.kind.title,
+        status=problem.kind.status,
+        detail=problem.detail,
+        errors=problem.errors or UNSET,
+    )
+    headers = {**security.HEADERS, **problem.headers}
+    return Response(msgspec.json.encode(body), status_code=problem.kind.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+HANDLERS: Final[ExceptionHandlersMap] = {Exception: respond, HTTPException: respond}
+
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """For a handler's OpenAPI: these statuses are answered with problem details."""
+    titles = {
+        400: "Something in the request is wrong; `errors` names the fields and what they may be",
+        401: "No session and no token",
+        403: "The account's role does not allow it, or the request came from another site",
+        404: "There is no such run or job type",
+        409: "It can't be done in the present state",
+        413: "The body is too large",
+        503: "NATS or Postgres is away",
+    }
+    return {
+        status: ResponseSpec(ProblemDetails, description=titles[status], media_type=MEDIA_TYPE, generate_examples=False)
+        for status in statuses
+    }

@@ -1,0 +1,261 @@
+"""Runs over HTTP: the history, one run, its events; trigger, rerun, cancel."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from kronik.events import TYPE_OF, BadTrigger, CancelRequested, Recorded, Triggered, Unknown
+from kronik.run import Run, Status, decide_cancel
+from kronik.text import clean
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from msgspec import Meta, Struct
+
+from services.api import job_log
+from services.api import trigger as triggering
+from services.api.access.gate import needs
+from services.api.access.store import Identity
+from services.api.history import queries, stream
+from services.api.history.queries import Before, JobRun, Pool
+from services.api.job_log import JobLog
+from services.api.problems import (
+    BUSY,
+    RUN_FINISHED,
+    RUN_NOT_FINISHED,
+    UNKNOWN_RUN,
+    Problem,
+    documented,
+    invalid,
+)
+from services.api.trigger import Asked, History
+from services.infra.event_log import Appended, Conflict, EventLog
+
+_CANCEL_TRIES = 5
+_LINES = 1_000
+_TRIGGER_EVENT = TYPE_OF[Triggered]
+
+RunId = Annotated[int, PathParameter(ge=1, le=2**53 - 1, description="The run's id")]
+Key = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Makes asking again safe: the same account's same key for the same job is the same run",
+    ),
+]
+
+
+_AGAIN = {200: ResponseSpec(JobRun, description="The Idempotency-Key made this run before", generate_examples=False)}
+
+
+class TriggerRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """params: as the job's paramsSchema says."""
+
+    job_type: Annotated[str, Meta(max_length=200)]
+    params: dict[str, Any] = {}
+
+
+class StreamEvent(Struct, frozen=True):
+    """An event of a run as it stands in the stream. time: when it was stored."""
+
+    sequence: int
+    time: datetime
+    type: str
+    data: Any
+
+
+class RunController(Controller):
+    path = "/job-run"
+    tags = ("runs",)
+
+    @get("/", responses=documented(400, 401, 403, 404, 503), summary="The history, newest first")
+    async def history(
+        self,
+        request: Request[Identity, Any, Any],
+        pool: NamedDependency[Pool],
+        job_type: Annotated[str | None, QueryParameter(name="jobType", max_length=200)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
+        status: Annotated[Status | None, QueryParameter()] = None,
+        triggered_by: Annotated[
+            str | None, QueryParameter(name="triggeredBy", min_length=1, max_length=200, pattern="^[^\\x00]*$")
+        ] = None,
+        before: Annotated[str | None, QueryParameter(description="From the Link header of the page before")] = None,
+    ) -> Response[list[JobRun]]:
+        behind = parse_cursor(before) if before is not None else None
+        await _check_job_type(pool, job_type)
+        runs = await queries.history(
+            pool, job_type=job_type, status=status, triggered_by=triggered_by, limit=limit + 1, before=behind
+        )
+        more = len(runs) > limit
+        headers = {"Link": _next_page(request, runs[limit - 1])} if more else {}
+        return Response(runs[:limit], headers=headers)
+
+    @post(
+        "/trigger",
+        guards=[needs("operator")],
+        responses=_AGAIN | documented(400, 401, 403, 404, 409, 413, 503),
+        summary="Run a job now",
+    )
+    async def trigger(
+        self,
+        data: JSONBody[TriggerRequest],
+        past: NamedDependency[History],
+        identity: NamedDependency[Identity],
+        idempotency_key: Key = None,
+    ) -> Response[JobRun]:
+        wanted = Triggered(params=data.params, user_id=identity.user_id)
+        return _asked(await triggering.trigger(past, identity, wanted, data.job_type, idempotency_key))
+
+    @get("/{id:str}", responses=documented(400, 401, 403, 404, 503), summary="One run")
+    async def run(self, id: RunId, past: NamedDependency[History]) -> JobRun:
+        return await find(past, id)
+
+    @get("/{id:str}/events", responses=documented(400, 401, 403, 404, 503), summary="A run's events")
+    async def events(self, id: RunId, log: NamedDependency[EventLog]) -> list[StreamEvent]:
+        _, events = await _read(log, id)
+        return [_stream_event(event) for event in events]
+
+    @get("/{id:str}/logs", responses=documented(400, 401, 403, 404, 503), summary="What the job said in this run")
+    async def logs(self, id: RunId, past: NamedDependency[History]) -> JobLog:
+        run = await find(past, id)
+        return await job_log.read(past.log.connection, run.job_type, run.id, keep=_LINES)
+
+    @post(
+        "/{id:str}/rerun",
+        guards=[needs("operator")],
+        responses=_AGAIN | documented(400, 401, 403, 404, 409, 503),
+        summary="Run a finished run's job again, with its params",
+    )
+    async def rerun(
+        self,
+        id: RunId,
+        past: NamedDependency[History],
+        identity: NamedDependency[Identity],
+        idempotency_key: Key = None,
+    ) -> Response[JobRun]:
+        return _asked(await rerun(past, identity, id, idempotency_key))
+
+    @post(
+        "/{id:str}/cancel",
+        guards=[needs("operator")],
+        status_code=HTTP_200_OK,
+        responses=documented(400, 401, 403, 404, 409, 503),
+        summary="Ask for a run to stop",
+    )
+    async def cancel(self, id: RunId, past: NamedDependency[History], identity: NamedDependency[Identity]) -> JobRun:
+        return await cancel(past, identity, id)
+
+
+async def find(past: History, run_id: int) -> JobRun:
+    """The run, one that was triggered a moment ago as well. Raises Problem, LogUnavailable."""
+    return await queries.run(past.pool, run_id) or await _not_yet(past, run_id)
+
+
+async def rerun(past: History, identity: Identity, run_id: int, key: str | None) -> Asked:
+    """Trigger a finished run's job again, with its params. Raises Problem, LogUnavailable; key: see trigger."""
+    run, _ = await _read(past.log, run_id)
+    if not run.finished:
+        raise Problem(RUN_NOT_FINISHED, f"Run {run_id} is {run.phase}: only a finished run can be run again.")
+    wanted = Triggered(params=run.params, user_id=identity.user_id, rerun_of=run_id)
+    return await triggering.trigger(past, identity, wanted, run.job_type, key)
+
+
+async def cancel(past: History, identity: Identity, run_id: int) -> JobRun:
+    """Ask for the run to stop; the run as it is then. Raises Problem, LogUnavailable."""
+    sequence = await _request_cancel(past.log, run_id, identity)
+    run = await past.read_back(run_id, sequence)
+    assert run is not None, f"run {run_id} was just read"
+    return run
+
+
+async def _check_job_type(pool: Pool, job_type: str | None) -> None:
+    """Known is what a runner announced, and what has ever run."""
+    if job_type is None:
+        return
+    cleaned = clean(job_type, 200)
+    if await queries.job(pool, cleaned) or await queries.has_runs(pool, cleaned):
+        return
+    raise await triggering.unknown_job_type(pool, job_type)
+
+
+def cursor(last: JobRun) -> str:
+    """Where a page that ends with this run ends."""
+    return f"{last.started_at.isoformat().replace('+00:00', 'Z')}~{last.id}"
+
+
+def parse_cursor(cursor: str) -> Before:
+    """Raises Problem for what is not a cursor."""
+    started_at, _, id = cursor.partition("~")
+    try:
+        instant = datetime.fromisoformat(started_at)
+        if instant.tzinfo is None or not 0 < int(id) < 2**63:
+            raise ValueError
+    except ValueError:
+        raise invalid("before", f"{cursor[:80]!r} is not where a page ends") from None
+    return instant, int(id)
+
+
+def _next_page(request: Request[Identity, Any, Any], last: JobRun) -> str:
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "before"]
+    return f'<{request.url.path}?{urlencode([*asked, ("before", cursor(last))])}>; rel="next"'
+
+
+def _asked(asked: Asked) -> Response[JobRun]:
+    """201 for a run that was made; 200 for the one that the Idempotency-Key made earlier."""
+    status = HTTP_201_CREATED if asked.created else HTTP_200_OK
+    return Response(asked.run, status_code=status, headers={"Location": f"/api/admin/job-run/{asked.run.id}"})
+
+
+async def _not_yet(past: History, run_id: int) -> JobRun:
+    """A run without a row: one that was triggered a moment ago, or none at all."""
+    behind = (await queries.position(past.pool)).sequence < run_id
+    if behind and await stream.stored_at(past.log.connection, run_id):
+        found = await past.read_back(run_id, run_id)
+        if found:
+            return found
+    raise _unknown(run_id)
+
+
+async def _read(log: EventLog, run_id: int) -> tuple[Run, list[Recorded]]:
+    found = await log.read_run(run_id)
+    if found is None:
+        raise _unknown(run_id)
+    return found
+
+
+def _unknown(run_id: int) -> Problem:
+    return Problem(UNKNOWN_RUN, f"There is no run {run_id}.")
+
+
+async def _request_cancel(log: EventLog, run_id: int, identity: Identity) -> int:
+    """Append the wish unless somebody has it already; the sequence to wait for. Raises Problem."""
+    request_id = f"api-{uuid.uuid4().hex}"
+    for _ in range(_CANCEL_TRIES):
+        run, _events = await _read(log, run_id)
+        if run.finished:
+            raise Problem(RUN_FINISHED, f"Run {run_id} is finished ({run.status}): there is nothing to cancel.")
+        wish = decide_cancel(run, by=identity.by)
+        if not isinstance(wish, CancelRequested):
+            return run.version
+        match await log.append_to_run(run, wish, by=request_id):
+            case Appended(sequence=sequence):
+                return sequence
+            case Conflict():
+                continue
+    raise Problem(BUSY, f"Run {run_id} changes faster than it can be cancelled: try again.")
+
+
+def _stream_event(recorded: Recorded) -> StreamEvent:
+    match recorded.data:
+        case Unknown(type=kind, data=data):
+            return StreamEvent(recorded.sequence, recorded.time, kind, data)
+        case BadTrigger() as bad:
+            return StreamEvent(recorded.sequence, recorded.time, _TRIGGER_EVENT, msgspec.to_builtins(bad))
+        case event:
+            return StreamEvent(recorded.sequence, recorded.time, TYPE_OF[type(event)], msgspec.to_builtins(event))

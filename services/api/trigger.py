@@ -1,0 +1,161 @@
+"""Asking for a run: params checked against the job's schema, one trigger appended, the run read back."""
+
+import hashlib
+import uuid
+from typing import Any
+
+import asyncpg
+import msgspec
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from kronik import codec, subjects
+from kronik.events import JobDefined, Recorded, Triggered
+from kronik.run import Run, begin
+from kronik.text import clean
+from msgspec import Struct
+from referencing import Registry
+
+from services.api.access.store import Identity
+from services.api.changes import Changes
+from services.api.history import queries
+from services.api.history.projections import IDEMPOTENT
+from services.api.history.queries import JobRun, Pool
+from services.api.problems import INVALID_PARAMS, KEY_REUSED, UNKNOWN_JOB_TYPE, FieldError, Problem, invalid
+from services.infra import logs
+from services.infra.event_log import Appended, EventLog, LogUnavailable
+
+logger = logs.get()
+
+PARAMS_BYTES = codec.PARAMS_LIMIT - 8 * 1024
+"""What params may take as JSON, so that their envelope fits as well."""
+
+_PATIENCE_S = 5.0
+
+
+class Asked(Struct, frozen=True):
+    """The run that was asked for. created: it did not exist before."""
+
+    run: JobRun
+    created: bool
+
+
+class History(Struct, frozen=True):
+    """Where a write is read back from: the stream, the read model, and the news of it."""
+
+    log: EventLog
+    pool: Pool
+    changes: Changes
+
+    async def read_back(self, run_id: int, sequence: int) -> JobRun | None:
+        """The run as of the event at `sequence` or later: its row, or, where that takes too long, the fold itself.
+
+        None where there is no such run. Raises LogUnavailable.
+        """
+        try:
+            if await self.changes.reached(self.pool, sequence) and (found := await queries.run(self.pool, run_id)):
+                return found
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as away:
+            logger.warning("history_unavailable", run_id=run_id, error=repr(away)[:300])
+        folded = await self.log.read_run(run_id)
+        return queries.job_run_of(folded[0]) if folded else None
+
+
+async def trigger(history: History, identity: Identity, wanted: Triggered, job_type: str, key: str | None) -> Asked:
+    """Append a trigger of this job by this account and answer its run.
+
+    key: an Idempotency-Key: the same account's same key for the same job is the same run. Raises Problem for
+    what the job does not take, LogUnavailable where it is not known whether the trigger was stored.
+    """
+    check_params(await _definition(history.pool, job_type), wanted.params)
+    event_id = f"admin-{uuid.uuid4().hex}" if key is None else _event_id(identity, job_type, key)
+    if key is not None and (known := await queries.run_of_key(history.pool, event_id)):
+        return await _same(history, known, wanted)
+    appended = await history.log.append(
+        subjects.trigger(job_type, subjects.ADMIN), wanted, id=event_id, patience_s=_PATIENCE_S
+    )
+    assert isinstance(appended, Appended), "without an expectation there is no conflict"
+    if appended.duplicate and key is not None:
+        return await _same(history, appended.sequence, wanted)
+    return Asked(await _read_back(history, appended.sequence, event_id, wanted, job_type), created=True)
+
+
+async def _definition(pool: Pool, job_type: str) -> JobDefined:
+    job = await queries.job(pool, clean(job_type, 200))
+    if job is None:
+        raise await unknown_job_type(pool, job_type)
+    return job.definition
+
+
+async def unknown_job_type(pool: Pool, job_type: str) -> Problem:
+    known = await queries.known_job_types(pool)
+    listed = ", ".join(known) or "none yet: a runner announces them when it starts"
+    return invalid("jobType", f"{job_type[:80]!r} is not known; known: {listed}", UNKNOWN_JOB_TYPE, list(known))
+
+
+def check_params(definition: JobDefined, params: dict[str, Any]) -> None:
+    """Raises a problem that names every field which the job's schema refuses."""
+    size = len(msgspec.json.encode(params))
+    if size > PARAMS_BYTES:
+        raise invalid("params", f"{size} bytes of JSON", INVALID_PARAMS, f"at most {PARAMS_BYTES} bytes")
+    errors = _misfits(definition, params)
+    if errors:
+        detail = f"{definition.job_type} does not take these params: "
+        detail += "; ".join(f"{one.field}: {one.problem}" for one in errors[:10])
+        raise Problem(INVALID_PARAMS, detail, errors)
+
+
+def _misfits(definition: JobDefined, params: dict[str, Any]) -> list[FieldError]:
+    """What the schema refuses. One that is no schema refuses nothing: the runner checks the params too."""
+    validator = Draft202012Validator(definition.params_schema, registry=Registry())
+    try:
+        return [_field_error(error) for error in validator.iter_errors(params)]
+    except Exception as error:
+        logger.warning("params_schema_unusable", job=definition.job_type, error=repr(error)[:300])
+        return []
+
+
+def _field_error(error: ValidationError) -> FieldError:
+    field = ".".join(("params", *(str(step) for step in error.absolute_path)))
+    return FieldError(field, error.message[:500], _allowed(error))
+
+
+def _allowed(error: ValidationError) -> str | list[Any]:
+    match error.validator:
+        case "enum":
+            return list(error.schema["enum"]) if isinstance(error.schema, dict) else []
+        case "additionalProperties" | "unevaluatedProperties":
+            return sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
+        case "type":
+            return str(error.validator_value)
+        case _:
+            return f"{error.validator}: {error.validator_value}"[:500]
+
+
+def _event_id(identity: Identity, job_type: str, key: str) -> str:
+    whole = "\0".join((identity.user_id, job_type, key))
+    return IDEMPOTENT + hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def _same(history: History, run_id: int, wanted: Triggered) -> Asked:
+    """The run that this key asked for earlier."""
+    run = await history.read_back(run_id, run_id)
+    assert run is not None, f"a trigger stands at {run_id}"
+    if msgspec.json.decode(run.params) != wanted.params or run.rerun_of != wanted.rerun_of:
+        raise Problem(KEY_REUSED, f"This Idempotency-Key has already asked for run {run_id}, with other params.")
+    return Asked(run, created=False)
+
+
+async def _read_back(history: History, run_id: int, event_id: str, wanted: Triggered, job_type: str) -> JobRun:
+    """A trigger that is stored is answered, even where nothing can be read back any more."""
+    try:
+        if run := await history.read_back(run_id, run_id):
+            return run
+    except LogUnavailable as away:
+        logger.warning("read_back_failed", run_id=run_id, error=str(away))
+    return queries.job_run_of(_just_triggered(history.log, run_id, event_id, wanted, job_type))
+
+
+def _just_triggered(log: EventLog, run_id: int, event_id: str, wanted: Triggered, job_type: str) -> Run:
+    place = subjects.TriggerSubject(job_type, subjects.ADMIN)
+    subject = subjects.trigger(job_type, subjects.ADMIN)
+    return begin(Recorded(run_id, subject, log.clock.now(), event_id, wanted), place)
