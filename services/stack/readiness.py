@@ -1,0 +1,58 @@
+"""When everything answers: the API is ready, and for every job module a runner waits for work."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import httpx
+from kronik import subjects
+from nats.aio.client import Client
+
+_LOOK_EVERY_S = 0.05
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Look until it is so; waits as long as it takes."""
+    while True:
+        if true():
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def wait_for_api(url: str, token: str) -> None:
+    """Return once it says that it is ready and knows jobs; waits as long as it takes."""
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as api:
+        await _until_answered(api, "/health/ready")
+        await _until_answered(api, "/api/admin/job")
+
+
+async def _until_answered(api: httpx.AsyncClient, path: str) -> None:
+    while True:
+        if await _answers(api, path):
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _answers(api: httpx.AsyncClient, path: str) -> bool:
+    try:
+        answer = await api.get(path, timeout=5)
+    except httpx.TransportError:
+        return False
+    # A list of jobs that is still empty is no answer yet; the health page is never empty.
+    return answer.status_code == 200 and answer.content.strip() not in (b"", b"[]")
+
+
+async def wait_for_runner(connection: Client, jobs: int) -> None:
+    """Return once runners have been seen waiting for triggers of so many jobs; waits as long as it takes."""
+    listening: set[str] = set()
+    while True:
+        listening |= await _listening(connection)
+        if len(listening) >= jobs:
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _listening(connection: Client) -> set[str]:
+    answer = await connection.request(f"$JS.API.CONSUMER.LIST.{subjects.STREAM}", b"", timeout=5)
+    consumers = json.loads(answer.data).get("consumers") or []
+    return {each["name"] for each in consumers if each["name"].startswith("runner-") and each["num_waiting"] > 0}
