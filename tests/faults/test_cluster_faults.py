@@ -1,0 +1,72 @@
+"""Three servers with a copy of every event each: the leader dies, again and again."""
+
+import asyncio
+import json
+import time
+
+from nats.errors import Error as NatsError
+
+from tests.faults.figures import Report, report, scenario, spread
+from tests.faults.stage import Stage, stage, under_load
+from tests.faults.test_nats_faults import assert_same_processes, works_again
+from tests.servers import NatsServer
+
+
+@scenario("kill -9 nats-server under load, leader of three", few=1, full=50)
+async def killed_leaders(rounds: int, seed: int) -> Report:
+    """The node that leads the stream dies; the other two go on, and it joins them again."""
+    recoveries: list[float] = []
+    async with stage(seed, nodes=3) as scene:
+        names = await scene.crew(2)
+        async with under_load(scene, seed, per_s=8) as load:
+            for _ in range(rounds):
+                await asyncio.sleep(scene.random.uniform(0.3, 1.0))
+                leader = await stream_leader(scene)
+                leader.kill()
+                recoveries.append(await works_again(load, within_s=60))
+                leader.start()
+                await all_current(scene)
+        verdict = await scene.settle(load, within_s=120)
+        assert_same_processes(scene, names)
+    return report(
+        f"{rounds} kills, {len(load.acknowledged)} acknowledged",
+        verdict,
+        figures=f"0 acknowledged lost; a run is done with the leader gone after {spread(recoveries)}",
+    )
+
+
+async def stream_leader(scene: Stage) -> NatsServer:
+    """The server that leads JOBS now."""
+    cluster = await _cluster(scene)
+    return scene.servers[int(cluster["leader"].removeprefix("n"))]
+
+
+async def all_current(scene: Stage, within_s: float = 60) -> None:
+    """Wait until both followers have everything: a second kill must not find a single copy."""
+    give_up = time.monotonic() + within_s
+    while True:
+        cluster = await _cluster(scene)
+        peers = cluster.get("replicas", [])
+        if len(peers) == len(scene.servers) - 1 and all(p.get("current") and not p.get("offline") for p in peers):
+            return
+        assert time.monotonic() < give_up, f"not in step within {within_s:g} s: {cluster}"
+        await asyncio.sleep(0.1)
+
+
+async def _cluster(scene: Stage, within_s: float = 60) -> dict:  # type: ignore[type-arg]
+    """What the stream's leader says of its cluster; asks again while there is none."""
+    give_up = time.monotonic() + within_s
+    while True:
+        try:
+            answer = await scene.connection.request("$JS.API.STREAM.INFO.JOBS", timeout=2)
+            cluster = json.loads(answer.data).get("cluster", {})
+            if cluster.get("leader"):
+                return cluster
+        except (NatsError, TimeoutError):
+            pass
+        assert time.monotonic() < give_up, f"no leader within {within_s:g} s"
+        await asyncio.sleep(0.1)
+
+
+async def test_nothing_acknowledged_is_lost_when_the_leader_is_killed() -> None:
+    await killed_leaders()

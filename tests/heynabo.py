@@ -1,0 +1,94 @@
+"""A Heynabo whose answers a test writes itself: the sandbox's application on a real port, in this process."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+import uvicorn
+from kronik import NoParams
+from litestar import Litestar
+
+from services.runner.jobs.heynabo import api
+from services.runner.jobs.heynabo_import import HeynaboImportResult, heynabo_import
+from services.stack.sandbox.app import Options, create_app
+from services.stack.sandbox.community import Community
+from services.stack.sandbox.faults import Fault
+from tests.run_context import Run
+from tests.village import local
+
+NOW = local("2026-11-12 14:30")
+EMAIL, PASSWORD = "sandbox@example.org", "sandbox"
+
+
+def location(location_id: object, address: object = "Skrænten 1", **more: object) -> dict[str, Any]:
+    return {"id": location_id, "type": "location", "address": address, **more}
+
+
+def user(user_id: object, location_id: object, **more: object) -> dict[str, Any]:
+    """Somebody with an account."""
+    record = {
+        "id": user_id,
+        "firstName": "Ida",
+        "lastName": "Holm",
+        "email": f"user{user_id}@example.org",
+        "role": "full",
+        "locationId": location_id,
+    }
+    return record | more
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name, value in zip(api.SETTINGS, (url, EMAIL, PASSWORD), strict=True):
+        monkeypatch.setenv(name, value)
+
+
+async def sync(run: Run | None = None) -> HeynaboImportResult:
+    result: HeynaboImportResult = await heynabo_import(run or Run(now=NOW), NoParams())
+    return result
+
+
+def tally(result: HeynaboImportResult) -> dict[str, int]:
+    """The counts that are not zero and say that something changed."""
+    counts: dict[str, int] = msgspec.to_builtins(result)
+    return {name: count for name, count in counts.items() if count and not name.endswith("Unchanged")}
+
+
+class Heynabo:
+    """What it will answer: change the lists, or the fault, between two imports."""
+
+    def __init__(self) -> None:
+        self.locations: list[Any] = []
+        self.users: list[Any] = []
+        self.app: Litestar = create_app(
+            Options(
+                community=Community(self.locations, self.users),
+                email=EMAIL,
+                password=PASSWORD,
+                fault=Fault("none"),
+                slow_s=0.2,
+            )
+        )
+        self.url = ""
+
+    def fail(self, fault: Fault) -> None:
+        self.app.state.sandbox.switch.fault = fault
+
+    def tell(self, locations: list[Any], users: list[Any]) -> None:
+        self.locations[:], self.users[:] = locations, users
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """The address of a real server that runs this ASGI application in the background."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task

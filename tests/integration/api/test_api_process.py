@@ -1,0 +1,115 @@
+"""The service as a process: it says where it listens, tells what changes, and ends when it is told to."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from services.api.history.tables import Connection
+from services.infra.clock import monotonic_s
+from tests.integration.api.conftest import JOB, Stream, identify
+
+
+@dataclass
+class Service:
+    process: asyncio.subprocess.Process
+    http: httpx.AsyncClient
+
+    async def stop(self) -> float:
+        """SIGTERM; the seconds until it was gone."""
+        began = monotonic_s()
+        self.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(self.process.wait(), 20)
+        return monotonic_s() - began
+
+
+@asynccontextmanager
+async def serving(environ: dict[str, str], headers: dict[str, str], port_file: Path) -> AsyncIterator[Service]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.api"),
+        env={**os.environ, **environ, "KRONIK_PORT": "0", "KRONIK_API_PORT_FILE": str(port_file)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr
+    while line := await asyncio.wait_for(process.stderr.readline(), 20):
+        if b"api_ready" in line:
+            break
+    reading = asyncio.create_task(process.stderr.read())
+    url = f"http://127.0.0.1:{port_file.read_text()}"  # noqa: ASYNC240  a few bytes
+    try:
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
+            yield Service(process, http)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await reading
+
+
+@pytest.fixture
+async def service(
+    stream: Stream, nats_url: str, database_url: str, db: Connection, tmp_path: Path
+) -> AsyncIterator[Service]:
+    environ = {"KRONIK_NATS_URL": nats_url, "KRONIK_DATABASE_URL": database_url}
+    async with serving(environ, await identify(db, "operator"), tmp_path / "port") as one:
+        yield one
+
+
+async def lines(answer: httpx.Response, begin: str) -> AsyncIterator[str]:
+    async for line in answer.aiter_lines():
+        if line.startswith(begin):
+            yield line.removeprefix(begin).strip()
+
+
+async def test_what_changes_is_told_and_sigterm_ends_it_all_at_once(service: Service, stream: Stream) -> None:
+    async with service.http.stream("GET", "/api/admin/events") as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        told = lines(answer, "data:")
+        run_id = await stream.trigger(JOB)
+        async with asyncio.timeout(20):
+            async for data in told:
+                change = msgspec.json.decode(data)
+                if change["position"] >= run_id:
+                    break
+        assert change == {"position": run_id, "runs": [run_id]}
+        assert (await service.http.get(f"/api/admin/job-run/{run_id}")).status_code == 200
+        assert await service.stop() < 6
+    assert service.process.returncode == 0
+
+
+async def test_sigterm_without_anybody_listening_is_as_quick(service: Service) -> None:
+    assert (await service.http.get("/health/live")).json() == {"status": "ok"}
+    assert await service.stop() < 2
+    assert service.process.returncode == 0
+
+
+async def test_it_serves_without_nats_and_postgres_and_says_what_is_missing(tmp_path: Path) -> None:
+    environ = {"KRONIK_NATS_URL": "nats://127.0.0.1:1", "KRONIK_DATABASE_URL": "postgres://x@127.0.0.1:1/x"}
+    async with serving(environ, {"Authorization": "Bearer x"}, tmp_path / "port") as service:
+        assert (await service.http.get("/health/live")).status_code == 200
+        ready = await service.http.get("/health/ready")
+        assert (ready.status_code, ready.json()["nats"], ready.json()["postgres"]) == (503, False, False)
+        answer = await service.http.get("/api/admin/job-run")
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:kronik:problem:history-unavailable")
+        assert await service.stop() < 2
+        assert service.process.returncode == 0
+
+
+async def test_bad_settings_end_it_with_all_of_them_named() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.api"),
+        env={**os.environ, "KRONIK_NATS_URL": "http://x", "KRONIK_DATABASE_URL": "", "KRONIK_PORT": "99999"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, error = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    for name in (b"KRONIK_NATS_URL", b"KRONIK_DATABASE_URL", b"KRONIK_PORT"):
+        assert name in error

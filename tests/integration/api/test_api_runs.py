@@ -1,0 +1,367 @@
+"""The three calls, their neighbours, and everything that can be wrong with a request."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from kronik.events import Cancelled, Completed, Failed, Retrying, Triggered, Warning
+
+from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream
+from tests.servers import NatsServer
+
+
+class Strict(msgspec.Struct):
+    """The nine fields, as a client that validates strictly has them."""
+
+    id: Annotated[int, msgspec.Meta(gt=0)]
+    jobType: str
+    status: Literal["RUNNING", "SUCCESS", "PARTIAL", "FAILED"]
+    startedAt: Annotated[datetime, msgspec.Meta(tz=True)]
+    completedAt: Annotated[datetime, msgspec.Meta(tz=True)] | None
+    durationMs: int | None
+    resultSummary: str | None
+    errorMessage: str | None
+    triggeredBy: Annotated[str, msgspec.Meta(pattern="^(CRON|ADMIN:.+|SERVICE:.+)$")]
+
+
+def strict(body: bytes) -> Strict:
+    return msgspec.json.decode(body, type=Strict)
+
+
+async def test_every_phase_fits_the_nine_fields(api: Api, stream: Stream) -> None:
+    await stream.define()
+    queued = await stream.trigger()
+    executing, retrying, failed, cancelled, partial = [await stream.trigger() for _ in range(5)]
+    bad = await stream.publish(f"jobs.trigger.{JOB}.ops", b"[1]")
+    late = Retrying(attempt=1, error="no", error_type="E", retry_at=datetime(2030, 1, 1, tzinfo=UTC))
+    await stream.go_on(executing, STARTED)
+    await stream.go_on(retrying, STARTED, late)
+    await stream.go_on(failed, STARTED, Failed(attempt=1, error="broke\0n", error_type="E"))
+    await stream.go_on(cancelled, Cancelled(attempt=0, by="ADMIN:1"))
+    await stream.go_on(partial, STARTED, Completed(attempt=1, result=SUMMARY, warnings=(Warning(text="w", item="i"),)))
+    done = await stream.run()
+    await api.projected(done + 2)
+    answer = await api.get("job-run", limit=100)
+    runs = {run.id: run for run in msgspec.json.decode(answer.content, type=list[Strict])}
+    assert {id: run.status for id, run in runs.items()} == {
+        queued: "RUNNING",
+        executing: "RUNNING",
+        retrying: "RUNNING",
+        failed: "FAILED",
+        cancelled: "FAILED",
+        partial: "PARTIAL",
+        bad: "RUNNING",
+        done: "SUCCESS",
+    }
+    assert json.loads(runs[done].resultSummary or "") == SUMMARY
+    assert runs[failed].errorMessage == "broke�n"
+    assert runs[bad].triggeredBy == "SERVICE:ops"
+    assert all((run.completedAt is None) == (run.status == "RUNNING") for run in runs.values())
+    assert all((run.durationMs is None) == (run.completedAt is None) for run in runs.values())
+    raw = {run["id"]: run for run in answer.json()}
+    assert raw[done]["startedAt"].endswith("Z")
+    assert raw[partial]["warnings"] == [{"text": "w", "item": "i"}]
+    assert raw[retrying]["phase"] == "retrying"
+    assert raw[retrying]["retryAt"] == "2030-01-01T00:00:00Z"
+
+
+async def test_the_history_is_newest_first_ten_at_most_unless_asked(api: Api, stream: Stream) -> None:
+    await stream.define()
+    ids = [await stream.run() for _ in range(12)]
+    other = await stream.run("OTHER_JOB", "ops")
+    await api.projected(other + 2)
+    assert [run["id"] for run in (await api.get("job-run")).json()] == [other, *ids[:2:-1]]
+    assert [run["id"] for run in (await api.get("job-run", jobType=JOB, limit=3)).json()] == ids[:-4:-1]
+    assert [run["id"] for run in (await api.get("job-run", triggeredBy="SERVICE:ops")).json()] == [other]
+    assert (await api.get("job-run", status="FAILED")).json() == []
+
+
+async def test_pages_follow_each_other_without_a_gap(api: Api, stream: Stream) -> None:
+    ids = [await stream.run() for _ in range(7)]
+    await api.projected(ids[-1] + 2)
+    seen, path = [], "/api/admin/job-run?limit=3&triggeredBy=CRON"
+    for _ in range(3):
+        answer = await api.http.get(path, headers=api.viewer)
+        seen += [run["id"] for run in answer.json()]
+        link = answer.headers.get("Link", "")
+        path = link.partition("<")[2].partition(">")[0]
+    assert seen == ids[::-1]
+    assert not link
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=abc", "limit"),
+        ("limit=", "limit"),
+        ("limit=1.5", "limit"),
+        ("status=DONE", "status"),
+        ("status=", "status"),
+        ("jobType=NOPE", "jobType"),
+        ("jobType=demo", "jobType"),
+        ("jobType=%00", "jobType"),
+        ("triggeredBy=%00", "triggeredBy"),
+        ("before=yesterday", "before"),
+        ("before=2026-01-01~1", "before"),
+        ("before=2026-01-01T00:00:00Z~9223372036854775808", "before"),
+    ],
+)
+async def test_a_bad_query_names_the_field_and_what_is_allowed(
+    api: Api, stream: Stream, query: str, field: str
+) -> None:
+    await api.projected(await stream.define())
+    answer = await api.http.get(f"/api/admin/job-run?{query}", headers=api.viewer)
+    status = 404 if field == "jobType" else 400
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    problem = answer.json()
+    assert problem["status"] == status
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert problem["errors"][0]["allowed"]
+
+
+async def test_limits_hold_at_their_ends_and_unknown_parameters_are_ignored(api: Api, stream: Stream) -> None:
+    run_id = await stream.run()
+    await api.projected(run_id + 2)
+    for query in ("limit=1", "limit=100", "foo=bar", "limit=1&x=%00"):
+        answer = await api.http.get(f"/api/admin/job-run?{query}", headers=api.viewer)
+        assert [run["id"] for run in answer.json()] == [run_id]
+
+
+@pytest.mark.parametrize("id", ["0", "-1", "abc", "1.5", "9223372036854775808", "%00"])
+async def test_an_id_that_can_be_none_is_refused(api: Api, id: str) -> None:
+    answer = await api.get(f"job-run/{id}")
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [
+        {
+            "field": "id",
+            "problem": answer.json()["errors"][0]["problem"],
+            "allowed": "an integer from 1 to 9007199254740991",
+        }
+    ]
+
+
+@pytest.mark.parametrize("id", [1, 99999, 2**53 - 1])
+async def test_an_unknown_run_is_404_at_once(api: Api, stream: Stream, id: int) -> None:
+    await api.projected(await stream.define())
+    async with asyncio.timeout(0.8):
+        answer = await api.get(f"job-run/{id}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:kronik:problem:unknown-run")
+
+
+async def test_a_trigger_answers_the_run_and_it_is_read_where_it_says(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    answer = await api.post("job-run/trigger", {"jobType": JOB, "params": {"month": "2026-10"}})
+    assert answer.status_code == 201
+    run = strict(answer.content)
+    assert (run.jobType, run.status, run.completedAt) == (JOB, "RUNNING", None)
+    assert answer.json()["params"] == {"month": "2026-10"}
+    assert answer.headers["Location"] == f"/api/admin/job-run/{run.id}"
+    read = await api.http.get(answer.headers["Location"], headers=api.viewer)
+    assert strict(read.content) == run
+    assert int(read.headers["Kronik-Position"]) >= run.id
+    stored = await stream.log.get(run.id)
+    assert stored
+    assert stored.subject == f"jobs.trigger.{JOB}.admin"
+    assert isinstance(stored.data, Triggered)
+    assert run.triggeredBy == f"ADMIN:{stored.data.user_id}"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "field"),
+    [
+        (b"{", "malformed-body", None),
+        (b"\xff\xfe", "malformed-body", None),
+        (b'{"jobType":"X","params":' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "malformed-body", None),
+        (b"", "invalid-request", "body"),
+        (b"[]", "invalid-request", "body"),
+        (b"{}", "invalid-request", "jobType"),
+        (b'{"jobType":7}', "invalid-request", "jobType"),
+        (b'{"jobType":"DEMO_JOB","params":null}', "invalid-request", "params"),
+        (b'{"jobType":"DEMO_JOB","parms":{}}', "invalid-request", "parms"),
+        (b'{"jobType":"DEMO_JOB","params":{"month":"oct"}}', "invalid-params", "params.month"),
+        (b'{"jobType":"DEMO_JOB","params":{"mode":"x"}}', "invalid-params", "params.mode"),
+        (b'{"jobType":"DEMO_JOB","params":{"moth":1}}', "invalid-params", "params"),
+        (b'{"jobType":"DEMO_JOB","params":{"x":"' + b"a" * 300_000 + b'"}}', "invalid-params", "params"),
+    ],
+)
+async def test_a_bad_trigger_is_a_problem_and_no_event(
+    api: Api, stream: Stream, body: bytes, kind: str, field: str | None
+) -> None:
+    last = await stream.define()
+    await api.projected(last)
+    answer = await api.http.post("/api/admin/job-run/trigger", content=body, headers=api.admin)
+    assert answer.status_code == 400
+    problem = answer.json()
+    assert problem["type"] == f"urn:kronik:problem:{kind}"
+    assert [error["field"] for error in problem.get("errors", [])] == ([field] if field else [])
+    assert await stream.log.get(last + 1) is None
+
+
+async def test_an_unknown_job_type_lists_the_known_ones(api: Api, stream: Stream) -> None:
+    await stream.define("B_JOB")
+    await api.projected(await stream.define("A_JOB"))
+    answer = await api.post("job-run/trigger", {"jobType": "C_JOB"})
+    assert answer.status_code == 404
+    assert answer.json()["errors"][0]["allowed"] == ["A_JOB", "B_JOB"]
+
+
+async def test_an_enum_says_its_values(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    answer = await api.post("job-run/trigger", {"jobType": JOB, "params": {"mode": "x"}})
+    assert answer.json()["errors"][0]["allowed"] == ["fast", "careful"]
+
+
+async def test_a_key_sent_a_hundred_times_at_once_is_one_run(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    body = {"jobType": JOB, "params": {"mode": "fast"}}
+    answers = await asyncio.gather(
+        *(api.post("job-run/trigger", body, **{"Idempotency-Key": "once"}) for _ in range(100))
+    )
+    assert {answer.status_code for answer in answers} <= {200, 201}
+    (run_id,) = {answer.json()["id"] for answer in answers}
+    assert [answer.status_code for answer in answers].count(201) == 1
+    assert [event.sequence for event in await stream.log.read(f"jobs.trigger.{JOB}.*")] == [run_id]
+
+
+async def test_a_key_is_known_when_the_stream_has_forgotten_it(api: Api, stream: Stream, db: Any) -> None:
+    await api.projected(await stream.define())
+    key = {"Idempotency-Key": "k"}
+    first = await api.post("job-run/trigger", {"jobType": JOB}, **key)
+    await api.projected(first.json()["id"])
+    stored = await db.fetchrow("SELECT * FROM history.idempotency")
+    older = await stream.trigger(JOB)
+    await api.projected(older)
+    await db.execute("UPDATE history.idempotency SET run_id = $1", older)
+    assert stored["run_id"] == first.json()["id"]
+    assert (await api.post("job-run/trigger", {"jobType": JOB}, **key)).json()["id"] == older
+
+
+async def test_a_key_with_other_params_is_refused_and_another_account_has_its_own(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    first = await api.post("job-run/trigger", {"jobType": JOB}, **{"Idempotency-Key": "k"})
+    other = await api.post("job-run/trigger", {"jobType": JOB, "params": {"mode": "fast"}}, **{"Idempotency-Key": "k"})
+    assert (other.status_code, other.json()["type"]) == (409, "urn:kronik:problem:key-reused")
+    mine = await api.http.post(
+        "/api/admin/job-run/trigger", json={"jobType": JOB}, headers={**api.operator, "Idempotency-Key": "k"}
+    )
+    assert mine.json()["id"] != first.json()["id"]
+
+
+async def test_a_rerun_repeats_a_finished_run_alone(api: Api, stream: Stream) -> None:
+    await stream.define()
+    run_id = await stream.trigger(params={"mode": "careful"})
+    await api.projected(run_id)
+    assert (await api.post(f"job-run/{run_id}/rerun")).json()["type"] == "urn:kronik:problem:run-not-finished"
+    await stream.go_on(run_id, STARTED, Failed(attempt=1, error="no", error_type="E"))
+    answer = await api.post(f"job-run/{run_id}/rerun")
+    assert answer.status_code == 201
+    assert (answer.json()["rerunOf"], answer.json()["params"]) == (run_id, {"mode": "careful"})
+    assert (await api.post("job-run/424242/rerun")).status_code == 404
+
+
+async def test_a_cancel_is_asked_once_and_not_of_a_finished_run(api: Api, stream: Stream) -> None:
+    await stream.define()
+    run_id = await stream.trigger()
+    for _ in range(2):
+        answer = await api.post(f"job-run/{run_id}/cancel")
+        assert answer.status_code == 200
+        assert answer.json()["cancelRequestedBy"].startswith("ADMIN:")
+    found = await stream.log.read_run(run_id)
+    assert found
+    assert [event.subject.rpartition(".")[2] for event in found[1]] == ["cron", "cancel_requested"]
+    await stream.go_on(run_id, Cancelled(attempt=0, by="ADMIN:1"))
+    assert (await api.post(f"job-run/{run_id}/cancel")).status_code == 409
+
+
+async def test_the_events_of_a_run_are_shown_in_order(api: Api, stream: Stream) -> None:
+    run_id = await stream.run()
+    answer = await api.get(f"job-run/{run_id}/events")
+    assert [event["type"] for event in answer.json()] == [
+        "kronik.run.triggered.v1",
+        "kronik.run.started.v1",
+        "kronik.run.completed.v1",
+    ]
+    assert answer.json()[2]["data"]["result"] == SUMMARY
+    assert (await api.get("job-run/77/events")).status_code == 404
+
+
+async def test_jobs_say_when_they_run_next_and_how_they_last_ran(api: Api, stream: Stream) -> None:
+    await stream.define()
+    run_id = await stream.run()
+    await api.projected(run_id + 2)
+    (job,) = (await api.get("job")).json()
+    assert (job["jobType"], job["lastRun"]["id"], job["paused"]) == (JOB, run_id, False)
+    assert job["scheduleInWords"]["da"] == "Kl. 02:00"
+    slots = [datetime.fromisoformat(slot) for slot in job["nextSlots"]]
+    assert len(slots) == 5
+    assert all(slot - timedelta(days=2) < datetime.now(UTC) + timedelta(days=5) for slot in slots)
+
+
+async def test_an_admin_changes_a_schedule(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    paused = await api.post(f"job/{JOB}/schedule", {"paused": True})
+    assert (paused.json()["paused"], paused.json()["nextSlots"]) == (True, [])
+    changed = await api.post(f"job/{JOB}/schedule", {"cron": "30 4 * * 1"})
+    assert (changed.json()["paused"], changed.json()["schedule"]["expression"]) == (True, "30 4 * * 1")
+    assert changed.json()["schedule"]["tz"] == "Europe/Copenhagen"
+    back = await api.post(f"job/{JOB}/schedule", {"cron": None, "paused": False})
+    assert back.json()["schedule"]["expression"] == "0 2 * * *"
+    assert (await api.get(f"job/{JOB}")).json() == back.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"cron": "nope"}, "cron"),
+        ({"cron": "0 0 31 2 *"}, "cron"),
+        ({"tz": "Mars"}, "tz"),
+        ({"paused": "maybe"}, "paused"),
+    ],
+)
+async def test_a_schedule_that_cannot_work_is_refused(api: Api, stream: Stream, body: object, field: str) -> None:
+    last = await stream.define()
+    await api.projected(last)
+    answer = await api.post(f"job/{JOB}/schedule", body)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert await stream.log.get(last + 1) is None
+
+
+async def test_without_nats_a_trigger_is_503_and_says_what_may_be(
+    api: Api, stream: Stream, nats_server: NatsServer
+) -> None:
+    await api.projected(await stream.define())
+    nats_server.kill()
+    answer = await api.post("job-run/trigger", {"jobType": JOB})
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:kronik:problem:stream-unavailable")
+    assert "may have been stored" in answer.json()["detail"]
+    assert answer.headers["Retry-After"]
+    assert (await api.get("job-run")).status_code == 200
+    ready = await api.http.get("/health/ready")
+    assert (ready.status_code, ready.json()["nats"]) == (503, False)
+
+
+async def test_a_trigger_that_is_stored_is_answered_though_nothing_projects_it(
+    api: Api, stream: Stream, db: Any
+) -> None:
+    await api.projected(await stream.define())
+    async with db.transaction():
+        await db.execute("LOCK TABLE history.checkpoint IN EXCLUSIVE MODE")
+        answer = await api.post("job-run/trigger", {"jobType": JOB})
+        assert answer.status_code == 201
+        run_id = answer.json()["id"]
+        assert (await api.get(f"job-run/{run_id}")).json() == answer.json()
+    assert await stream.log.get(run_id)
+
+
+async def test_openapi_tells_of_the_calls_and_their_problems(api: Api) -> None:
+    document = (await api.http.get("/schema/openapi.json", headers=api.viewer)).json()
+    history = document["paths"]["/api/admin/job-run"]["get"]
+    assert {one["name"] for one in history["parameters"]} == {"jobType", "limit", "status", "triggeredBy", "before"}
+    assert {"200", "400", "401", "503"} <= set(history["responses"])
+    assert (await api.http.get("/schema/openapi.json")).status_code == 401

@@ -1,0 +1,251 @@
+"""Rebuild and verify: the same rows from the stream alone, whatever became of the tables."""
+
+import asyncio
+import json
+
+import pytest
+from kronik.events import Abandoned, Completed, Failed, Retrying, SlotSkipped, Warning
+from nats.aio.client import Client
+
+from services.api.history import tables
+from services.api.history.rebuild import Progress, RebuildRunning, rebuild
+from services.api.history.tables import Connection
+from services.api.history.verify import verify
+from services.infra.nats_connection import close, connect
+from services.infra.provision import provision
+from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, project_all
+from tests.servers import NatsServer
+
+TABLES = ("run", "job", "schedule", "slot", "parked", "idempotency", "checkpoint")
+
+
+async def contents(db: Connection, schema: str = "history") -> dict[str, list[str]]:
+    """Every row of every table as text: equal means equal byte for byte."""
+    found = {}
+    for table in TABLES:
+        rows = await db.fetch(f"SELECT row(t.*)::text AS text FROM {schema}.{table} AS t")
+        found[table] = sorted(row["text"] for row in rows)
+    return found
+
+
+async def everything(stream: Stream) -> int:
+    """One of each kind of trouble; the last sequence."""
+    await stream.define()
+    await stream.run(params={"mode": "fast", "n": "\0", "big": 2**70})
+    queued = await stream.trigger(origin="ops")
+    retried = await stream.trigger()
+    retry = Retrying(attempt=1, error="no", error_type="E", retry_at=stream.log.clock.now())
+    await stream.go_on(retried, STARTED, retry)
+    lost = await stream.trigger()
+    await stream.go_on(lost, STARTED, Abandoned(attempt=1, reason="lost", detail="gone"))
+    partial = await stream.trigger()
+    await stream.go_on(partial, STARTED, Completed(attempt=1, result=SUMMARY, warnings=(Warning(text="w"),)))
+    finished = await stream.run()
+    await stream.append(f"jobs.run.{JOB}.{finished}.failed", Failed(attempt=1, error="zombie", error_type="E"))
+    await stream.append(f"jobs.run.{JOB}.{queued + 5000}.started", STARTED)
+    await stream.publish(f"jobs.run.{JOB}.{queued}.started", b"nonsense")
+    await stream.publish(f"jobs.trigger.{JOB}.ops", b"")
+    await stream.publish(f"jobs.trigger.{JOB}.ops", b"[]", {"Nats-Msg-Id": "mine"})
+    skipped = SlotSkipped(scheduled_for=stream.log.clock.now(), outcome="missed", reason="slept")
+    return await stream.append(f"jobs.slot.{JOB}.missed", skipped)
+
+
+async def test_projector_and_rebuild_yield_the_same_bytes(
+    stream: Stream, nats_client: Client, nats_url: str, database_url: str, writer: Connection, db: Connection
+) -> None:
+    last = await everything(stream)
+    await project_all(writer, nats_client, last)
+    projected = await contents(db)
+    report = await rebuild(nats_url, database_url)
+    assert await contents(db) == projected
+    assert (report.last, report.added, report.changed, report.removed) == (last, 0, 0, 0)
+    assert await contents(db, "history_old") == projected
+    assert len(projected["parked"]) == 2
+    assert (await verify(nats_url, database_url)).differences == []
+
+
+async def test_the_shared_ddl_is_what_the_migration_makes(
+    stream: Stream, nats_url: str, database_url: str, db: Connection
+) -> None:
+    shape = """
+        SELECT 'column', table_name, column_name, data_type || is_nullable || coalesce(column_default, ''),
+               ordinal_position
+        FROM information_schema.columns WHERE table_schema = $1
+        UNION ALL
+        SELECT 'index', tablename, indexname, replace(indexdef, $1 || '.', ''), 0
+        FROM pg_indexes WHERE schemaname = $1
+        ORDER BY 1, 2, 3
+    """
+    migrated = await db.fetch(shape, "history")
+    await stream.trigger()
+    await rebuild(nats_url, database_url)
+    assert await db.fetch(shape, "history") == migrated
+    assert len(migrated) > 40
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP SCHEMA history CASCADE",
+        "TRUNCATE history.run, history.job, history.checkpoint",
+        "DROP TABLE history.run",
+        "UPDATE history.run SET status = 'FAILED', result_summary = 'no'",
+        "DELETE FROM history.run",
+        "UPDATE history.checkpoint SET sequence = 99999, event_id = 'x'",
+    ],
+)
+async def test_any_damage_is_repaired(
+    stream: Stream,
+    nats_client: Client,
+    nats_url: str,
+    database_url: str,
+    writer: Connection,
+    db: Connection,
+    damage: str,
+) -> None:
+    await project_all(writer, nats_client, await everything(stream))
+    whole = await contents(db)
+    await db.execute(damage)
+    await rebuild(nats_url, database_url)
+    assert await contents(db) == whole
+
+
+async def test_a_dropped_history_comes_back_under_a_running_api(
+    api: Api, stream: Stream, nats_url: str, settings: object, database_url: str, db: Connection
+) -> None:
+    run_id = await stream.run()
+    await api.projected(run_id + 2)
+    await db.execute("DROP SCHEMA history CASCADE")
+    answer = await api.get("job-run")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:kronik:problem:history-unavailable")
+    other = await stream.run()
+    await rebuild(nats_url, database_url)
+    last = await stream.trigger()
+    await api.projected(last)
+    assert [run["id"] for run in (await api.get("job-run")).json()] == [last, other, run_id]
+
+
+async def test_a_rebuild_while_events_arrive_loses_none(
+    api: Api, stream: Stream, nats_url: str, database_url: str, db: Connection
+) -> None:
+    rebuilt = asyncio.Event()
+
+    async def write() -> int:
+        last = 0
+        while not rebuilt.is_set() or last == 0:
+            last = await stream.run() + 2
+        return last
+
+    writing = asyncio.create_task(write())
+    for _ in range(3):
+        await rebuild(nats_url, database_url)
+    rebuilt.set()
+    last = await writing
+    await api.projected(last)
+    assert (await verify(nats_url, database_url)).differences == []
+    assert await db.fetchval("SELECT count(*) FROM history.run WHERE status = 'SUCCESS'") == last // 3
+
+
+async def test_two_rebuilds_at_once_are_refused(stream: Stream, nats_url: str, database_url: str) -> None:
+    await stream.trigger()
+    holder = await tables.connect(database_url)
+    assert await holder.fetchval(tables.statement("try_rebuilding"))
+    with pytest.raises(RebuildRunning):
+        await rebuild(nats_url, database_url)
+    await holder.close()
+    assert (await rebuild(nats_url, database_url)).runs == 1
+
+
+async def test_an_interrupted_rebuild_leaves_the_live_tables_and_can_begin_anew(
+    stream: Stream, nats_client: Client, nats_url: str, database_url: str, writer: Connection, db: Connection
+) -> None:
+    await project_all(writer, nats_client, await everything(stream))
+    whole = await contents(db)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == "swapping":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await rebuild(nats_url, database_url, interrupt)
+    assert await contents(db) == whole
+    assert await db.fetchval("SELECT to_regnamespace('history_next') IS NOT NULL")
+    await rebuild(nats_url, database_url)
+    assert await contents(db) == whole
+    assert not await db.fetchval("SELECT to_regnamespace('history_next') IS NOT NULL")
+
+
+async def test_what_is_older_than_the_stream_is_carried_over(
+    stream: Stream, nats_client: Client, nats_url: str, database_url: str, writer: Connection, db: Connection
+) -> None:
+    old, open_then = await stream.run(), await stream.trigger()
+    await project_all(writer, nats_client, open_then)
+    config = {"name": "JOBS", "subjects": ["jobs.>"], "storage": "file", "allow_direct": True, "deny_purge": False}
+    await replace_stream(nats_client, config, first=open_then + 1)
+    await stream.go_on_blind(open_then, STARTED)
+    new = await stream.run()
+    await project_all(writer, nats_client, new + 2)
+    before = await contents(db)
+    report = await rebuild(nats_url, database_url)
+    assert (report.first, report.carried_over) == (open_then + 1, 2)
+    assert await contents(db) == before
+    checked = await verify(nats_url, database_url)
+    assert (checked.differences, checked.too_old) == ([], 2)
+    assert [row["id"] for row in await db.fetch("SELECT id FROM history.run ORDER BY id")] == [old, open_then, new]
+
+
+async def replace_stream(nats: Client, config: dict[str, object], first: int) -> None:
+    """As after an administrator cut the stream's beginning off."""
+    await nats.request("$JS.API.STREAM.DELETE.JOBS", timeout=5)
+    body = json.dumps({**config, "first_seq": first}).encode()
+    answer = json.loads((await nats.request("$JS.API.STREAM.CREATE.JOBS", body, timeout=5)).data)
+    assert "error" not in answer, answer
+
+
+async def test_an_empty_stream_makes_an_empty_history(stream: Stream, nats_url: str, database_url: str) -> None:
+    report = await rebuild(nats_url, database_url)
+    assert (report.runs, report.last) == (0, 0)
+    assert (await verify(nats_url, database_url)).ok
+
+
+@pytest.mark.parametrize(
+    ("damage", "table", "kind", "field"),
+    [
+        ("UPDATE history.run SET status = 'FAILED' WHERE status = 'SUCCESS'", "run", "changed", "status"),
+        ("UPDATE history.run SET started_at = started_at + interval '1 ms'", "run", "changed", "started_at"),
+        ("DELETE FROM history.run", "run", "missing", None),
+        ("UPDATE history.run SET id = id + 100", "run", "surplus", None),
+        ("DELETE FROM history.parked", "parked", "missing", None),
+        ("UPDATE history.job SET definition_json = '{}'", "job", "changed", "definition_json"),
+        ("UPDATE history.slot SET reason = 'other'", "slot", "changed", "reason"),
+    ],
+)
+async def test_verify_finds_what_was_changed_by_hand(
+    stream: Stream,
+    nats_client: Client,
+    nats_url: str,
+    database_url: str,
+    writer: Connection,
+    db: Connection,
+    damage: str,
+    table: str,
+    kind: str,
+    field: str | None,
+) -> None:
+    await project_all(writer, nats_client, await everything(stream))
+    assert (await verify(nats_url, database_url)).ok
+    await db.execute(damage)
+    report = await verify(nats_url, database_url)
+    assert not report.ok
+    assert (table, kind, field) in {(one.table, one.kind, one.field) for one in report.differences}
+
+
+async def test_users_of_ours_may_rebuild(nats_with_users: NatsServer, database_url: str) -> None:
+    provisioner = await connect(nats_with_users.user("provisioner"), "test")
+    await provision(provisioner, replicas=1)
+    operator = await connect(nats_with_users.user("operator"), "test")
+    await operator.jetstream().publish(f"jobs.trigger.{JOB}.ops", b"{}")
+    assert (await rebuild(nats_with_users.user("api"), database_url)).runs == 1
+    assert (await verify(nats_with_users.user("api"), database_url)).ok
+    for one in (provisioner, operator):
+        await close(one)

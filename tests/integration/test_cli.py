@@ -1,0 +1,251 @@
+"""The command line against a running `up`: what it prints for people and for scripts, and its exit status."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from services.stack.process import Command, popen_options
+from tests.up import Up, home, running
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    with home() as place, running(place, "--demo") as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def run(up: Up) -> dict[str, Any]:
+    """A finished run."""
+    result = up.kronik("trigger", "DAILY_MAINTENANCE", "--wait", "--json")
+    assert result.returncode == 0, result.stderr
+    return dict(json.loads(result.stdout))
+
+
+def test_trigger_returns_the_run_at_once(up: Up) -> None:
+    result = up.kronik("trigger", "DAILY_MAINTENANCE", "--json")
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["jobType"] == "DAILY_MAINTENANCE"
+
+
+def test_trigger_wait_returns_the_finished_run(run: dict[str, Any]) -> None:
+    assert run["status"] == "SUCCESS"
+    assert run["completedAt"] is not None
+    assert run["triggeredBy"].startswith("ADMIN:")
+
+
+def test_trigger_wait_exits_with_1_for_a_run_that_failed(up: Up) -> None:
+    """A Heynabo that lets nobody in is not asked again."""
+    fail_sandbox(up, "unauthorized")
+    try:
+        result = up.kronik("trigger", "HEYNABO_IMPORT", "--wait")
+    finally:
+        fail_sandbox(up, "none")
+    assert result.returncode == 1, result.stdout
+    assert "FAILED" in result.stdout
+
+
+def fail_sandbox(up: Up, mode: str) -> None:
+    port = json.loads((up.state / "ports.json").read_text())["sandbox"]
+    httpx.post(f"http://127.0.0.1:{port}/sandbox/faults", json={"mode": mode}).raise_for_status()
+
+
+def test_history_lists_the_newest_first(up: Up, run: dict[str, Any]) -> None:
+    runs = json.loads(up.kronik("history", "--json", "--limit", "100").stdout)
+    assert run["id"] in [each["id"] for each in runs]
+    assert [each["id"] for each in runs] == sorted((each["id"] for each in runs), reverse=True)
+
+
+def test_history_can_be_narrowed(up: Up, run: dict[str, Any]) -> None:
+    def listed(*arguments: str) -> list[dict[str, Any]]:
+        return list(json.loads(up.kronik("history", "--json", *arguments).stdout))
+
+    assert {each["jobType"] for each in listed("--job", "DAILY_MAINTENANCE")} == {"DAILY_MAINTENANCE"}
+    assert {each["status"] for each in listed("--status", "SUCCESS")} == {"SUCCESS"}
+    assert len(listed("--limit", "1")) == 1
+
+
+def test_history_for_people_has_a_line_per_run(up: Up, run: dict[str, Any]) -> None:
+    output = up.kronik("history", "--limit", "100").stdout
+    (line,) = [line for line in output.splitlines() if line.split()[0] == str(run["id"])]
+    assert "DAILY_MAINTENANCE" in line
+    assert "SUCCESS" in line
+
+
+def test_show_tells_the_runs_events_in_order(up: Up, run: dict[str, Any]) -> None:
+    events = json.loads(up.kronik("show", str(run["id"]), "--json").stdout)["events"]
+    assert [event["type"] for event in events] == [
+        "kronik.run.triggered.v1",
+        "kronik.run.started.v1",
+        "kronik.run.completed.v1",
+    ]
+    assert events[0]["sequence"] == run["id"]
+    output = up.kronik("show", str(run["id"])).stdout
+    assert output.index("triggered") < output.index("started") < output.index("completed")
+
+
+def test_show_alone_shows_the_newest_run(up: Up) -> None:
+    newest = json.loads(up.kronik("trigger", "DAILY_MAINTENANCE", "--json").stdout)
+    assert json.loads(up.kronik("show", "--json").stdout)["id"] == newest["id"]
+
+
+def test_env_gives_a_shell_the_addresses_and_the_token(up: Up) -> None:
+    shell = f'{up.kronik("env").stdout}\necho "$NATS_URL"; echo "$KRONIK_URL"; echo "$KRONIK_TOKEN"'
+    said = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True, timeout=10)
+    assert said.stdout.split() == [up.ready["natsUrl"], up.ready["url"], up.ready["token"]]
+
+
+def test_token_prints_one_that_the_api_knows_and_needs_none_itself(up: Up) -> None:
+    token = up.kronik("token", "ops").stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert token != up.ready["token"]
+    assert httpx.get(f"{up.ready['url']}/api/admin/job", headers=headers).status_code == 200
+
+
+def test_jobs_lists_what_runners_announced(up: Up) -> None:
+    jobs = json.loads(up.kronik("jobs", "--json").stdout)
+    assert [job["jobType"] for job in jobs] == ["DAILY_MAINTENANCE", "HEYNABO_IMPORT", "MONTHLY_BILLING"]
+    assert "DAILY_MAINTENANCE" in up.kronik("jobs").stdout
+
+
+def test_signin_prints_a_link_that_works_once(up: Up) -> None:
+    link = up.kronik("signin").stdout.strip()
+    with httpx.Client() as browser:
+        assert browser.get(link, follow_redirects=True).status_code == 200
+        assert browser.get(f"{up.ready['url']}/api/admin/job-run").status_code == 200
+    assert httpx.get(link).status_code == 403
+
+
+@contextmanager
+def tailing(up: Up, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    command = Command(name="tail", argv=(sys.executable, "-m", "services.cli", "tail", "--json", *arguments))
+    pipe = subprocess.PIPE
+    options = popen_options(command)
+    with subprocess.Popen(command.argv, cwd=up.home, stdout=pipe, stderr=pipe, text=True, **options) as tail:
+        try:
+            yield tail
+        finally:
+            tail.kill()
+
+
+def events(tail: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
+    assert tail.stdout is not None
+    return (json.loads(line) for line in tail.stdout)
+
+
+def test_tail_prints_events_as_they_come_and_ends_quietly_on_ctrl_c(up: Up) -> None:
+    with tailing(up, "--since", "1") as tail:
+        assert next(events(tail))["sequence"] == 1
+        run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "MONTHLY_BILLING"})
+        completed = f"jobs.run.MONTHLY_BILLING.{run['id']}.completed"
+        assert next(event for event in events(tail) if event["subject"] == completed)
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(10) == 0
+        assert tail.stderr is not None
+        assert tail.stderr.read() == ""
+
+
+def test_tail_of_one_job_leaves_the_others_out(up: Up, run: dict[str, Any]) -> None:
+    last = f"jobs.run.DAILY_MAINTENANCE.{run['id']}.completed"
+    with tailing(up, "--since", "1", "--job", "DAILY_MAINTENANCE") as tail:
+        seen = [next(events(tail))["subject"]]
+        while seen[-1] != last:
+            seen.append(next(events(tail))["subject"])
+    assert {subject.split(".")[2] for subject in seen} == {"DAILY_MAINTENANCE"}
+
+
+def test_rebuild_finds_nothing_to_change_and_the_api_goes_on(up: Up, run: dict[str, Any]) -> None:
+    before = up.call("GET", "/api/admin/job-run?limit=100")
+    result = up.kronik("rebuild", "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["added"], report["changed"], report["removed"]) == (0, 0, 0)
+    assert report["runs"] == len(before)
+    assert up.call("GET", "/api/admin/job-run?limit=100") == before
+
+
+def test_verify_exits_with_1_and_names_what_differs(up: Up, run: dict[str, Any]) -> None:
+    assert up.kronik("verify").stdout.endswith("no difference\n")
+    set_result(up, run["id"], '{"invented":1}')
+    differing = up.kronik("verify")
+    set_result(up, run["id"], run["resultSummary"])
+    assert differing.returncode == 1
+    assert f"run {run['id']}: " in differing.stdout
+    assert "invented" in differing.stdout
+    assert up.kronik("verify", "--json").returncode == 0
+
+
+def set_result(up: Up, run_id: int, result: str) -> None:
+    async def change() -> None:
+        connection = await asyncpg.connect(up.ready["databaseUrl"])
+        await connection.execute("UPDATE history.run SET result_summary = $1 WHERE id = $2", result, run_id)
+        await connection.close()
+
+    asyncio.run(change())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "complaint"),
+    [
+        (("trigger", "NOPE"), 2, "DAILY_MAINTENANCE, HEYNABO_IMPORT, MONTHLY_BILLING"),
+        (("trigger", "DAILY_MAINTENANCE", "--param", "x=1"), 2, "x"),
+        (("trigger", "DAILY_MAINTENANCE", "--param", "x"), 2, "expected NAME=VALUE"),
+        (("history", "--limit", "101"), 2, "--limit"),
+        (("history", "--status", "LOST"), 2, "--status"),
+        (("show", "999999"), 2, "no run 999999"),
+        (("show", "x"), 2, "int"),
+        (("tail", "--job", "a.b"), 2, "job type"),
+        (("nonsense",), 2, "nonsense"),
+    ],
+)
+def test_what_makes_no_sense_is_said_on_one_line(
+    up: Up, arguments: tuple[str, ...], status: int, complaint: str
+) -> None:
+    result = up.kronik(*arguments)
+    assert result.returncode == status
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("history",), ("trigger", "A"), ("jobs",), ("show", "1"), ("tail",), ("signin",), ("rebuild",), ("verify",)],
+)
+def test_without_a_running_up_it_says_so(arguments: tuple[str, ...]) -> None:
+    with home() as place:
+        result = Up(place).kronik(*arguments)
+    assert result.returncode == 3
+    assert f"no `kronik up` runs on {place / '.kronik'}" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_address_where_nobody_answers_is_unreachable() -> None:
+    with home() as place:
+        up = Up(place, environ={"KRONIK_URL": "http://127.0.0.1:9", "KRONIK_TOKEN": "x"})
+        assert up.kronik("history").returncode == 3
+        assert Up(place, environ={"KRONIK_NATS_URL": "nats://127.0.0.1:9"}).kronik("show", "1").returncode == 3
+
+
+def test_a_wrong_token_is_refused(up: Up) -> None:
+    with home() as place:
+        stranger = Up(place, environ={"KRONIK_URL": up.ready["url"], "KRONIK_TOKEN": "kronik_wrong"})
+        assert stranger.kronik("history").returncode == 2
+
+
+def test_output_into_a_closed_pipe_ends_without_a_word(up: Up, run: dict[str, Any]) -> None:
+    line = f"{sys.executable} -m services.cli history --json | true"
+    result = subprocess.run(
+        ("bash", "-c", f"set -o pipefail; {line}"), cwd=up.home, env=dict(os.environ), capture_output=True, text=True
+    )
+    assert result.stderr == ""

@@ -1,0 +1,393 @@
+"""One suite for the event log on a real nats-server and on a stream in memory, which the model (tests/model) relies on.
+
+The log under test is reached through a network that loses answers and goes away; `near` is another writer that is
+spared all of that.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pytest
+from kronik.events import CancelRequested, Completed, Started, Triggered, Unknown
+from kronik.run import Run
+from nats.aio.client import Client
+
+from services.infra import event_log as module
+from services.infra import nats_connection
+from services.infra.clock import SystemClock
+from services.infra.event_log import Appended, Conflict, EventLog, Expected, LogUnavailable
+from services.infra.provision import provision
+from tests import servers
+from tests.model.memory_log import Fate, MemoryLog, MemoryStream, Publish, Read
+from tests.proxy import Proxy, proxy
+
+TRIGGER = "jobs.trigger.NAP.crm"
+
+
+class Stage(Protocol):
+    """A stream with a log on it, and what can be done to the log's network."""
+
+    log: EventLog
+    near: EventLog
+
+    async def publish(self, subject: str, body: bytes) -> int: ...
+
+    def lose_answers(self) -> None: ...
+
+    def lose_nothing(self) -> None: ...
+
+    async def lost_one(self) -> None: ...
+
+    async def go_away(self) -> None: ...
+
+    async def come_back(self) -> None: ...
+
+
+@dataclass
+class Real:
+    log: EventLog
+    near: EventLog
+    network: Proxy
+
+    async def publish(self, subject: str, body: bytes) -> int:
+        return (await self.near.connection.jetstream().publish(subject, body)).seq
+
+    def lose_answers(self) -> None:
+        self.network.drop_answers()
+
+    def lose_nothing(self) -> None:
+        self.network.drop_nothing()
+
+    async def lost_one(self) -> None:
+        await self.network.dropped.wait()
+
+    async def go_away(self) -> None:
+        await self.network.go_away()
+
+    async def come_back(self) -> None:
+        await self.network.come_back()
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.stream = MemoryStream()
+        self.log = MemoryLog(None, SystemClock(), "/kronik/test", self.stream, self._gate)  # type: ignore[arg-type]
+        self.near = MemoryLog(None, SystemClock(), "/kronik/near", self.stream)  # type: ignore[arg-type]
+        self._away = self._losing = False
+        self._lost = asyncio.Event()
+
+    async def _gate(self, request: Publish | Read) -> Fate:
+        await asyncio.sleep(0)
+        if self._away:
+            return Fate.AWAY
+        if self._losing:
+            self._lost.set()
+            return Fate.LOST_AFTER if isinstance(request, Publish) else Fate.AWAY
+        return Fate.FINE
+
+    async def publish(self, subject: str, body: bytes) -> int:
+        return self.stream.publish(subject, body).sequence  # type: ignore[union-attr]
+
+    def lose_answers(self) -> None:
+        self._losing = True
+
+    def lose_nothing(self) -> None:
+        self._losing = False
+        self._lost.clear()
+
+    async def lost_one(self) -> None:
+        await self._lost.wait()
+
+    async def go_away(self) -> None:
+        self._away = True
+
+    async def come_back(self) -> None:
+        self._away = False
+
+
+@asynccontextmanager
+async def real() -> AsyncIterator[Real]:
+    with servers.nats() as server:
+        async with proxy(server.port) as network:
+            near = await nats_connection.connect(server.url, "near")
+            await provision(near, replicas=1)
+            far = await nats_connection.connect(network.url, "far")
+            try:
+                clock = SystemClock()
+                yield Real(EventLog(far, clock, "/kronik/test"), EventLog(near, clock, "/kronik/near"), network)
+            finally:
+                await nats_connection.close(far)
+                await nats_connection.close(near)
+
+
+@contextmanager
+def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Answers are waited for a quarter of a second, so that what does not come is known soon."""
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_ANSWER_WITHIN_S", 0.25)
+        yield
+
+
+@pytest.fixture(params=["nats-server", "memory"])
+async def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    with soon(monkeypatch):
+        if request.param == "memory":
+            yield InMemory()
+        else:
+            async with real() as made:
+                yield made
+
+
+async def new_run(stage: Stage) -> Run:
+    found = await stage.near.read_run(await stage.publish(TRIGGER, b"{}"))
+    assert found
+    return found[0]
+
+
+def aggregate(run: Run) -> str:
+    return f"jobs.run.NAP.{run.id}.>"
+
+
+STARTED = Started(attempt=1, incarnation="host-1", timeout_ms=1000)
+DONE = Completed(attempt=1, result={"ms": 1})
+
+
+async def read(log: EventLog, run: Run) -> Run:
+    found = await log.read_run(run.id)
+    assert found
+    return found[0]
+
+
+async def test_an_append_that_expects_nothing_is_stored(stage: Stage) -> None:
+    first = await stage.log.append(TRIGGER, Triggered(), id="a")
+    second = await stage.log.append(TRIGGER, Triggered(), id="b")
+    assert isinstance(first, Appended)
+    assert second == Appended(first.sequence + 1)
+
+
+async def test_the_same_id_again_is_the_same_event(stage: Stage) -> None:
+    first = await stage.log.append(TRIGGER, Triggered(), id="a")
+    again = await stage.near.append(TRIGGER, Triggered(params={"ms": 2}), id="a")
+    assert isinstance(first, Appended)
+    assert again == Appended(first.sequence, duplicate=True)
+    last = await stage.log.last("jobs.trigger.>")
+    assert last is not None
+    assert last.data == Triggered()
+
+
+async def test_a_run_goes_on_event_by_event(stage: Stage) -> None:
+    run = await new_run(stage)
+    started = await stage.log.append_to_run(run, STARTED, by="host-1")
+    assert isinstance(started, Appended)
+    run = await read(stage.log, run)
+    assert (run.phase, run.version, run.token) == ("executing", started.sequence, started.sequence)
+    await stage.log.append_to_run(run, DONE, by="host-1")
+    found = await stage.log.read_run(run.id)
+    assert found
+    assert (found[0].status, found[0].result, found[0].ignored) == ("SUCCESS", {"ms": 1}, 0)
+    assert [type(event.data) for event in found[1]] == [Triggered, Started, Completed]
+    assert [event.sequence for event in found[1]] == [run.id, started.sequence, found[0].version]
+
+
+async def test_who_expects_the_past_conflicts(stage: Stage) -> None:
+    run = await new_run(stage)
+    await stage.near.append_to_run(run, CancelRequested(by="ADMIN:7"), by="near")
+    assert await stage.log.append_to_run(run, STARTED, by="host-1") == Conflict()
+    assert (await read(stage.log, run)).phase == "queued"
+
+
+async def test_of_two_who_expect_the_same_one_wins(stage: Stage) -> None:
+    for _ in range(20):
+        run = await new_run(stage)
+        answers = await asyncio.gather(
+            stage.log.append_to_run(run, STARTED, by="host-1"), stage.near.append_to_run(run, STARTED, by="host-2")
+        )
+        assert sorted(type(answer).__name__ for answer in answers) == ["Appended", "Conflict"]
+
+
+async def test_an_expectation_covers_every_subject_of_the_aggregate_and_no_other(stage: Stage) -> None:
+    run, other = await new_run(stage), await new_run(stage)
+    await stage.near.append_to_run(other, STARTED, by="near")
+    assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Appended)
+    late = Expected(aggregate(run), 0)
+    answer = await stage.log.append(f"jobs.run.NAP.{run.id}.completed", DONE, id="late", expected=late)
+    assert answer == Conflict()
+
+
+async def test_expecting_zero_is_expecting_nothing_there(stage: Stage) -> None:
+    run = await new_run(stage)
+    none_yet, subject = Expected(aggregate(run), 0), f"jobs.run.NAP.{run.id}.started"
+    assert isinstance(await stage.log.append(subject, STARTED, id="a", expected=none_yet), Appended)
+    assert await stage.log.append(subject, STARTED, id="b", expected=none_yet) == Conflict()
+
+
+async def test_an_expected_append_again_is_found(stage: Stage) -> None:
+    run = await new_run(stage)
+    first = await stage.log.append_to_run(run, STARTED, by="host-1")
+    assert isinstance(first, Appended)
+    await stage.near.append_to_run(await read(stage.near, run), DONE, by="near")
+    assert await stage.log.append_to_run(run, STARTED, by="host-1") == Appended(first.sequence, duplicate=True)
+
+
+async def test_an_id_that_stands_in_another_aggregate_conflicts(stage: Stage) -> None:
+    run, other = await new_run(stage), await new_run(stage)
+    taken = Expected(aggregate(other), 0)
+    await stage.near.append(f"jobs.run.NAP.{other.id}.started", STARTED, id="a", expected=taken)
+    wanted = Expected(aggregate(run), 0)
+    answer = await stage.log.append(f"jobs.run.NAP.{run.id}.started", STARTED, id="a", expected=wanted)
+    assert answer == Conflict()
+
+
+async def test_a_lost_answer_is_found_by_reading_back(stage: Stage) -> None:
+    run = await new_run(stage)
+    stage.lose_answers()
+    append = asyncio.create_task(stage.log.append_to_run(run, STARTED, by="host-1"))
+    await stage.lost_one()
+    stage.lose_nothing()
+    answer = await append
+    assert isinstance(answer, Appended)
+    assert answer.duplicate
+    assert (await read(stage.near, run)).version == answer.sequence
+
+
+async def test_a_lost_answer_without_expectation_is_not_stored_twice(stage: Stage) -> None:
+    stage.lose_answers()
+    append = asyncio.create_task(stage.log.append(TRIGGER, Triggered(), id="a"))
+    await stage.lost_one()
+    stage.lose_nothing()
+    answer = await append
+    assert isinstance(answer, Appended)
+    assert answer.duplicate
+    assert len(await stage.near.read("jobs.trigger.>")) == 1
+
+
+async def test_while_answers_are_lost_nothing_is_certain_and_afterwards_everything(stage: Stage) -> None:
+    run = await new_run(stage)
+    stage.lose_answers()
+    with pytest.raises(LogUnavailable):
+        await stage.log.append_to_run(run, STARTED, by="host-1", patience_s=0.3)
+    stage.lose_nothing()
+    again = await stage.log.append_to_run(run, STARTED, by="host-1")
+    assert isinstance(again, Appended)
+    assert again.duplicate
+    assert len(await stage.near.read(aggregate(run))) == 1
+
+
+async def test_a_server_that_is_away(stage: Stage) -> None:
+    run = await new_run(stage)
+    await stage.go_away()
+    with pytest.raises(LogUnavailable):
+        await stage.log.append_to_run(run, STARTED, by="host-1", patience_s=0.3)
+    with pytest.raises(LogUnavailable):
+        await stage.log.read_run(run.id)
+    with pytest.raises(LogUnavailable):
+        await stage.log.last(TRIGGER)
+    assert await stage.near.read(aggregate(run)) == []
+
+
+async def test_an_append_outlasts_a_short_absence(stage: Stage) -> None:
+    run = await new_run(stage)
+    await stage.go_away()
+    append = asyncio.create_task(stage.log.append_to_run(run, STARTED, by="host-1"))
+    await asyncio.sleep(0)
+    await stage.come_back()
+    answer = await append
+    assert isinstance(answer, Appended)
+    assert (await read(stage.near, run)).token == answer.sequence
+
+
+async def test_who_was_away_meanwhile_conflicts(stage: Stage) -> None:
+    run = await new_run(stage)
+    await stage.go_away()
+    append = asyncio.create_task(stage.log.append_to_run(run, STARTED, by="host-1"))
+    await stage.near.append_to_run(run, CancelRequested(by="ADMIN:7"), by="near")
+    await stage.come_back()
+    assert await append == Conflict()
+
+
+async def test_reading(stage: Stage) -> None:
+    assert await stage.log.last("jobs.trigger.>") is None
+    assert await stage.log.get(1) is None
+    assert await stage.log.read("jobs.>") == []
+    assert await stage.log.read_run(1) is None
+    sequences = [await stage.publish(TRIGGER, b"{}") for _ in range(3)]
+    last = await stage.log.last("jobs.trigger.*.crm")
+    assert last is not None
+    assert (last.sequence, last.subject, last.data) == (sequences[-1], TRIGGER, Triggered())
+    middle = await stage.log.get(sequences[1])
+    assert middle is not None
+    assert middle.sequence == sequences[1]
+    assert [event.sequence for event in await stage.log.read("jobs.trigger.>", start=2)] == sequences[1:]
+    assert [event.sequence for event in await stage.log.read("jobs.trigger.>", limit=2)] == sequences[:2]
+    assert await stage.log.read("jobs.slot.>") == []
+
+
+async def test_what_is_not_a_trigger_is_no_run(stage: Stage) -> None:
+    run = await new_run(stage)
+    started = await stage.log.append_to_run(run, STARTED, by="host-1")
+    assert isinstance(started, Appended)
+    assert await stage.log.read_run(started.sequence) is None
+
+
+async def test_an_event_that_cannot_be_read_is_expected_all_the_same(stage: Stage) -> None:
+    run = await new_run(stage)
+    garbage = await stage.publish(f"jobs.run.NAP.{run.id}.started", b"not JSON")
+    run = await read(stage.log, run)
+    assert (run.version, run.phase, run.ignored) == (garbage, "queued", 0)
+    (event,) = await stage.log.read(aggregate(run))
+    assert isinstance(event.data, Unknown)
+    assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Appended)
+
+
+async def test_a_reading_whose_answer_breaks_off_is_repeated_and_whole() -> None:
+    """Half a batch arrives, and nothing says that it was half of one. Of the real one alone: memory has no batches."""
+    async with real() as stage:
+        run = await new_run(stage)
+        started = await stage.log.append_to_run(run, STARTED, by="host-1")
+        assert isinstance(started, Appended)
+        await stage.log.append_to_run(await read(stage.log, run), DONE, by="host-1")
+        passed = 0
+
+        def after_one(subject: str) -> bool:
+            nonlocal passed
+            passed += subject.startswith("_INBOX")
+            return passed > 1 and subject.startswith("_INBOX")
+
+        stage.network.drop(after_one)
+        reading = asyncio.create_task(stage.log.read(aggregate(run)))
+        await stage.lost_one()
+        stage.lose_nothing()
+        assert [type(event.data) for event in await reading] == [Started, Completed]
+
+
+async def test_a_late_answer_is_an_answer() -> None:
+    async with real() as stage:
+        run = await new_run(stage)
+        stage.network.delay_s = 0.3
+        assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Appended)
+
+
+async def test_a_partition_that_ends_leaves_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    with soon(monkeypatch):
+        async with real() as stage:
+            run = await new_run(stage)
+            stage.network.hold()
+            with pytest.raises(LogUnavailable):
+                await stage.log.append_to_run(run, STARTED, by="host-1", patience_s=0.3)
+            stage.network.release()
+            answer = await stage.log.append_to_run(run, STARTED, by="host-1")
+            assert isinstance(answer, Appended)
+            assert [event.sequence for event in await stage.near.read(aggregate(run))] == [answer.sequence]
+
+
+async def test_a_run_of_more_events_than_one_read_gives_is_read_whole(nats_client: Client, event_log: EventLog) -> None:
+    jetstream = nats_client.jetstream()
+    run_id = (await jetstream.publish("jobs.trigger.LONG.crm", b"")).seq
+    for number in range(1_001):
+        await jetstream.publish(f"jobs.run.LONG.{run_id}.started", b"unreadable %d" % number)
+    found = await event_log.read_run(run_id)
+    assert found is not None
+    assert (found[0].version, len(found[1])) == (run_id + 1_001, 1_002)

@@ -1,0 +1,335 @@
+"""Every due slot becomes exactly one event, whatever happens to schedulers, clocks and schedules."""
+
+import asyncio
+import random
+import uuid
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from kronik import subjects
+from kronik.events import Failed, Schedule, SlotSkipped, Triggered
+from kronik.schedule import CatchUp
+from msgspec.structs import replace
+from nats.aio.client import Client
+
+from services.infra import lifecycle
+from services.infra.event_log import Appended, Conflict, EventLog, Expected
+from services.scheduler import feed, loop
+from services.scheduler.loop import slot_id
+from tests.scheduling import (
+    EVERY_MINUTE,
+    MINUTE,
+    SetClock,
+    change,
+    define,
+    handled,
+    next_minute,
+    scheduler,
+    skips,
+    stored,
+    triggers,
+)
+
+JOB = "REPORT"
+
+
+async def test_a_slot_fires_as_a_cron_trigger_that_names_it(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB)
+    slot = next_minute()
+    async with scheduler(nats_url, SetClock(slot)) as running:
+        tick = await running.scheduler.run_once()
+    (job,) = tick.jobs
+    assert list(job.fired) == [slot]
+    assert tick.next_due == slot + MINUTE
+    trigger = await event_log.get(job.fired[slot])
+    assert trigger is not None
+    assert trigger.subject == f"jobs.trigger.{JOB}.cron"
+    assert trigger.data == Triggered(scheduled_for=slot)
+
+
+async def test_before_the_slot_nothing_happens(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB)
+    slot = next_minute()
+    async with scheduler(nats_url, SetClock(slot - timedelta(milliseconds=1))) as running:
+        tick = await running.scheduler.run_once()
+    assert tick.next_due == slot
+    assert await handled(event_log, JOB) == []
+
+
+async def test_three_schedulers_at_once_fire_fifty_slots_each_exactly_once(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB)
+    begin = next_minute()
+    clock = SetClock(begin)
+    async with AsyncExitStack() as stack:
+        three = [await stack.enter_async_context(scheduler(nats_url, clock)) for _ in range(3)]
+        ticks = []
+        for _ in range(50):
+            ticks += await asyncio.gather(*(each.scheduler.run_once() for each in three))
+            clock.advance(MINUTE)
+    assert await triggers(event_log, JOB) == [begin + n * MINUTE for n in range(50)]
+    assert await skips(event_log, JOB) == []
+    assert sum(len(job.fired) for tick in ticks for job in tick.jobs) == 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_schedulers_whose_clocks_differ_handle_every_slot_once(
+    event_log: EventLog, nats_url: str, seed: int
+) -> None:
+    """One wants to fire what another one wants to skip, because each sees other slots due."""
+    await define(event_log, JOB)
+    dice = random.Random(seed)
+    begin = next_minute()
+    clocks = [SetClock(begin) for _ in range(4)]
+    async with AsyncExitStack() as stack:
+        four = [await stack.enter_async_context(scheduler(nats_url, clock)) for clock in clocks]
+        for _ in range(15):
+            for clock in clocks:
+                clock.advance(dice.choice([0, 1, 1, 2, 3]) * MINUTE)
+            await asyncio.gather(*(each.scheduler.run_once() for each in four))
+    last = max(clock.now() for clock in clocks)
+    expected = [begin + n * MINUTE for n in range((last - begin) // MINUTE + 1)]
+    assert sorted(await handled(event_log, JOB)) == expected
+
+
+async def test_two_schedulers_that_decide_differently_on_one_slot_leave_one_event(
+    event_log: EventLog, nats_client: Client
+) -> None:
+    """A trigger and a skip stand in different aggregates: the id is what keeps the second one out."""
+    slot = next_minute()
+    fire = Expected(subjects.trigger(JOB, "cron"), 0)
+    skip = Expected(subjects.slots_of(JOB), 0)
+    skipped = SlotSkipped(scheduled_for=slot, outcome="paused", reason="")
+    first = await event_log.append(fire.filter, Triggered(scheduled_for=slot), id=slot_id(JOB, slot), expected=fire)
+    second = await event_log.append(subjects.slot(JOB, "paused"), skipped, id=slot_id(JOB, slot), expected=skip)
+    assert isinstance(first, Appended)
+    assert isinstance(second, Conflict)
+    assert await skips(event_log, JOB) == []
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "outcomes"),
+    [
+        ("latest", {2: "coalesced", 3: "coalesced", 4: "fire"}),
+        ("all", {2: "fire", 3: "fire", 4: "fire"}),
+        ("none", {2: "missed", 3: "missed", 4: "fire"}),
+    ],
+)
+async def test_after_a_restart_the_missed_slots_are_caught_up(
+    event_log: EventLog, nats_url: str, catch_up: CatchUp, outcomes: dict[int, str]
+) -> None:
+    await define(event_log, JOB, replace(EVERY_MINUTE, catch_up=catch_up))
+    begin = next_minute(0)
+    async with scheduler(nats_url, SetClock(begin + MINUTE)) as running:
+        await running.scheduler.run_once()
+    async with scheduler(nats_url, SetClock(begin + 4 * MINUTE + timedelta(seconds=1))) as running:
+        await running.scheduler.run_once()
+        assert await running.scheduler.run_once() == await running.scheduler.run_once()
+    found = dict.fromkeys(await triggers(event_log, JOB), "fire") | dict(await skips(event_log, JOB))
+    assert found == {begin + MINUTE: "fire"} | {begin + n * MINUTE: outcome for n, outcome in outcomes.items()}
+    assert await handled(event_log, JOB) == sorted(found)
+
+
+async def test_slots_past_the_deadline_are_missed(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB, replace(EVERY_MINUTE, catch_up="all", deadline_ms=90_000))
+    begin = next_minute(0)
+    async with scheduler(nats_url, SetClock(begin + 3 * MINUTE)) as running:
+        await running.scheduler.run_once()
+    assert await skips(event_log, JOB) == [(begin + MINUTE, "missed")]
+    assert await triggers(event_log, JOB) == [begin + 2 * MINUTE, begin + 3 * MINUTE]
+
+
+async def test_a_long_outage_is_worked_off_in_pieces(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB)
+    begin = next_minute(0)
+    async with scheduler(nats_url, SetClock(begin + 2_500 * MINUTE)) as running:
+        tick = await running.scheduler.run_once()
+    assert list(tick.jobs[0].fired) == [begin + 2_500 * MINUTE]
+    assert await handled(event_log, JOB) == [begin + n * MINUTE for n in range(1, 2_501)]
+
+
+async def test_a_paused_schedule_leaves_paused_slots_until_it_is_resumed(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB)
+    begin = next_minute()
+    clock = SetClock(begin)
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+        await running.seen(await change(event_log, JOB, paused=True))
+        clock.advance(MINUTE)
+        await running.scheduler.run_once()
+        await running.seen(await change(event_log, JOB))
+        clock.advance(MINUTE)
+        await running.scheduler.run_once()
+    assert await triggers(event_log, JOB) == [begin, begin + 2 * MINUTE]
+    assert await skips(event_log, JOB) == [(begin + MINUTE, "paused")]
+
+
+async def test_a_pause_that_has_not_arrived_yet_is_waited_for(event_log: EventLog, nats_url: str) -> None:
+    """The reader may lag behind; the stream is asked before anything fires."""
+    await define(event_log, JOB)
+    clock = SetClock(next_minute())
+    async with scheduler(nats_url, clock) as running:
+        known = running.schedules.of(JOB)
+        await running.seen(await change(event_log, JOB, paused=True))
+        running.schedules._timelines[JOB] = known
+        tick = await running.scheduler.run_once()
+    assert tick.jobs[0].problem == "a newer schedule is on its way"
+    assert await handled(event_log, JOB) == []
+
+
+async def test_an_admins_schedule_replaces_the_jobs_own(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB, Schedule(expression="0 0 1 1 *", tz="UTC"))
+    await change(event_log, JOB, schedule=EVERY_MINUTE)
+    async with scheduler(nats_url, SetClock(next_minute())) as running:
+        await running.scheduler.run_once()
+    assert len(await triggers(event_log, JOB)) == 1
+
+
+async def test_a_clock_that_jumps_an_hour_ahead_and_back_doubles_nothing_and_loses_nothing(
+    event_log: EventLog, nats_url: str
+) -> None:
+    await define(event_log, JOB, replace(EVERY_MINUTE, catch_up="all"))
+    begin = next_minute()
+    clock = SetClock(begin)
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+        clock.advance(timedelta(hours=1))
+        await running.scheduler.run_once()
+        clock.advance(-timedelta(hours=1))
+        for _ in range(62):
+            await running.scheduler.run_once()
+            clock.advance(MINUTE)
+    assert await handled(event_log, JOB) == [begin + n * MINUTE for n in range(62)]
+
+
+async def test_a_slot_from_a_clock_that_was_years_ahead_does_not_silence_the_schedule(
+    event_log: EventLog, nats_url: str
+) -> None:
+    await define(event_log, JOB)
+    slot = next_minute()
+    clock = SetClock(slot)
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+        absurd = Triggered(scheduled_for=slot + timedelta(days=3650))
+        await stored(event_log, subjects.trigger(JOB, "cron"), absurd)
+        clock.advance(MINUTE)
+        tick = await running.scheduler.run_once()
+    assert list(tick.jobs[0].fired) == [slot + MINUTE]
+
+
+async def test_somebody_elses_cron_trigger_without_a_slot_starts_nothing_anew(
+    event_log: EventLog, nats_url: str
+) -> None:
+    await define(event_log, JOB)
+    slot = next_minute()
+    clock = SetClock(slot)
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+    await stored(event_log, subjects.trigger(JOB, "cron"), Triggered())
+    async with scheduler(nats_url, clock) as restarted:
+        tick = await restarted.scheduler.run_once()
+    assert tick.jobs[0].fired == {}
+    assert tick.next_due == slot + MINUTE
+
+
+async def test_overlap_skip_drops_slots_while_a_run_is_open(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB, replace(EVERY_MINUTE, overlap="skip"))
+    begin = next_minute()
+    clock = SetClock(begin)
+    async with scheduler(nats_url, clock) as running:
+        run_id = (await running.scheduler.run_once()).jobs[0].fired[begin]
+        clock.advance(MINUTE)
+        skipped = (await running.scheduler.run_once()).jobs[0].skipped
+        assert skipped[0].reason == f"Run {run_id} of this job was still open."
+        found = await event_log.read_run(run_id)
+        assert found
+        await event_log.append_to_run(found[0], Failed(attempt=0, error="", error_type=""), by="test")
+        clock.advance(MINUTE)
+        await running.scheduler.run_once()
+    assert await triggers(event_log, JOB) == [begin, begin + 2 * MINUTE]
+    assert await skips(event_log, JOB) == [(begin + MINUTE, "overlapped")]
+
+
+async def test_overlap_skip_waits_to_hear_of_the_run_that_another_scheduler_has_just_fired(
+    event_log: EventLog, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await define(event_log, JOB, replace(EVERY_MINUTE, overlap="skip", catch_up="all"))
+    begin = next_minute()
+    ahead, behind = SetClock(begin), SetClock(begin + MINUTE)
+    async with scheduler(nats_url, ahead) as one, scheduler(nats_url, behind) as two:
+        tick = await one.scheduler.run_once()
+        run_id = tick.jobs[0].fired[begin]
+        await two.seen_run(run_id)
+        two.runs.forget(JOB, run_id)
+        two.runs_feed.position = 0
+        monkeypatch.setattr(feed, "_PATIENCE_S", 0.1)
+        tick = await two.scheduler.run_once()
+        assert tick.jobs[0].problem == "the open runs are not known yet"
+        two.runs.take(subjects.trigger(JOB, "cron"), run_id)
+        two.runs_feed.position = run_id
+        await two.scheduler.run_once()
+    assert await triggers(event_log, JOB) == [begin]
+    assert await skips(event_log, JOB) == [(begin + MINUTE, "overlapped")]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_even_if_the_stream_had_forgotten_its_ids_no_slot_fires_or_is_skipped_twice(
+    event_log: EventLog, nats_url: str, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    monkeypatch.setattr(loop, "slot_id", lambda job_type, slot: uuid.uuid4().hex)
+    await define(event_log, JOB)
+    await change(event_log, JOB, paused=paused)
+    begin = next_minute()
+    clock = SetClock(begin)
+    async with AsyncExitStack() as stack:
+        three = [await stack.enter_async_context(scheduler(nats_url, clock)) for _ in range(3)]
+        for _ in range(10):
+            await asyncio.gather(*(each.scheduler.run_once() for each in three))
+            clock.advance(MINUTE)
+    assert await handled(event_log, JOB) == [begin + n * MINUTE for n in range(10)]
+
+
+async def test_what_was_read_too_long_ago_is_read_again(event_log: EventLog, nats_url: str) -> None:
+    """As after SIGSTOP: the clock has moved on between the look and the append."""
+    await define(event_log, JOB, replace(EVERY_MINUTE, catch_up="none"))
+    begin = next_minute()
+
+    class JumpingClock(SetClock):
+        def now(self) -> datetime:
+            """Two hours pass before the fourth look at it."""
+            looks.append(self.shown)
+            return self.shown + (timedelta(hours=2) if len(looks) > 3 else timedelta(0))
+
+    looks: list[datetime] = []
+    async with scheduler(nats_url, JumpingClock(begin)) as running:
+        await running.scheduler.run_once()
+    assert begin not in await triggers(event_log, JOB), "two hours late, and the schedule does not catch up"
+    assert dict(await skips(event_log, JOB))[begin] == "missed"
+
+
+async def test_a_job_whose_schedule_can_not_work_does_not_stop_another(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, "BROKEN", Schedule(expression="nonsense", tz="UTC"))
+    await define(event_log, JOB)
+    async with scheduler(nats_url, SetClock(next_minute())) as running:
+        await running.scheduler.run_once()
+    assert len(await triggers(event_log, JOB)) == 1
+
+
+async def test_the_loop_wakes_when_a_schedule_changes(event_log: EventLog, nats_url: str, nats_client: Client) -> None:
+    await define(event_log, JOB, None)
+    fired = await nats_client.subscribe(subjects.TRIGGERS)
+    await nats_client.flush()
+    async with scheduler(nats_url, SetClock(next_minute(3))) as running:
+        following = asyncio.create_task(running.scheduler.run())
+        await change(event_log, JOB, schedule=EVERY_MINUTE)
+        await fired.next_msg(timeout=5)
+        await lifecycle.end([following])
+
+
+async def test_slots_are_told_in_utc(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB, Schedule(expression="30 2 * * *", tz="Europe/Copenhagen"))
+    clock = SetClock(datetime.now(UTC) + timedelta(days=1))
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+    (slot,) = await triggers(event_log, JOB)
+    assert slot.utcoffset() == timedelta(0)

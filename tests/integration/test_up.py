@@ -1,0 +1,203 @@
+"""`kronik up` as a process: what it starts, what it says, and that it leaves nothing behind."""
+
+import asyncio
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import nats
+import psutil
+import pytest
+
+from services.stack import port
+from tests import servers
+from tests.up import Up, running
+from tests.up import home as new_home
+
+SERVICES = {"nats", "postgres", "sandbox", "api", "scheduler", "runner"}
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    """One for the tests that leave it running as it was."""
+    with new_home() as home, running(home, "--demo") as up:
+        yield up
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with new_home() as home:
+        yield home
+
+
+def trigger_over_nats(url: str, job: str) -> int:
+    """As another service does it, with a plain client, which waits for a server that is away; the run's id."""
+
+    async def publish() -> int:
+        connection = await nats.connect(url)
+        ack = await connection.jetstream().publish(f"jobs.trigger.{job}.ops", b"{}")
+        await connection.close()
+        return int(ack.seq)
+
+    return asyncio.run(publish())
+
+
+def test_it_starts_everything(up: Up) -> None:
+    assert {name for name in SERVICES if up.child(name).is_running()} == SERVICES
+
+
+def test_the_ready_file_says_how_to_reach_it(up: Up) -> None:
+    assert set(up.ready) == {"url", "token", "natsUrl", "databaseUrl"}
+    assert httpx.get(f"{up.ready['url']}/health/ready").status_code == 200
+    assert [job["jobType"] for job in up.call("GET", "/api/admin/job")] == [
+        "DAILY_MAINTENANCE",
+        "HEYNABO_IMPORT",
+        "MONTHLY_BILLING",
+    ]
+
+
+def test_the_printed_link_signs_in_once(up: Up) -> None:
+    link = up.said("/sign-in/").split()[2]
+    with httpx.Client() as browser:
+        assert browser.get(link, follow_redirects=True).status_code == 200
+        assert browser.get(f"{up.ready['url']}/api/admin/job-run").status_code == 200
+    assert httpx.get(link).status_code == 403
+
+
+def test_a_job_runs_when_asked_over_http_and_over_nats(up: Up) -> None:
+    by_admin = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "HEYNABO_IMPORT"})
+    assert up.finished(by_admin["id"])["status"] in ("SUCCESS", "PARTIAL")
+    run = up.finished(trigger_over_nats(up.ready["natsUrl"], "DAILY_MAINTENANCE"))
+    assert (run["status"], run["triggeredBy"]) == ("SUCCESS", "SERVICE:ops")
+
+
+def test_the_demo_gives_the_jobs_real_work(up: Up) -> None:
+    assert up.said("Demo")
+    run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "MONTHLY_BILLING"})
+    assert up.finished(run["id"])["status"] in ("SUCCESS", "PARTIAL")
+
+
+def test_nothing_listens_beyond_the_loopback_interface(up: Up) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in up.children()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_secrets_are_readable_by_their_owner_alone(up: Up) -> None:
+    for name in ("secrets.json", "ready.json", "nats.conf", "processes.json"):
+        assert stat.S_IMODE((up.state / name).stat().st_mode) == 0o600, name
+    assert stat.S_IMODE(up.ready_file.stat().st_mode) == 0o600
+    for directory in (up.state, up.state / "logs", up.state / "nats", up.state / "postgres"):
+        assert directory.stat().st_mode & (stat.S_IRWXO & ~stat.S_IXOTH) == 0, directory
+
+
+def test_a_second_one_on_the_same_state_names_the_first(up: Up) -> None:
+    second = up.kronik("up", "--port", "0")
+    assert second.returncode == 1
+    assert up.process is not None
+    assert f"pid {up.process.pid}" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert httpx.get(f"{up.ready['url']}/health/ready").status_code == 200
+
+
+def test_a_taken_port_is_said_before_anything_starts(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        result = Up(home).kronik("up", "--port", str(number))
+    assert result.returncode == 1
+    assert f"port {number} on 127.0.0.1 is taken" in result.stderr
+    assert not (home / ".kronik" / "postgres").exists()
+
+
+def test_a_services_wrong_setting_is_said_before_anything_starts(home: Path) -> None:
+    result = Up(home, environ={"KRONIK_SLOTS": "0", "KRONIK_RECONCILE_AFTER_S": "soon"}).kronik("up", "--port", "0")
+    assert result.returncode == 2
+    assert "KRONIK_RECONCILE_AFTER_S='soon'" in result.stderr
+    assert not (home / ".kronik").exists()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_everything_and_starts_again_as_it_was(home: Path, by: signal.Signals) -> None:
+    up = Up(home).start().wait_ready()
+    before, children = up.ready, up.children()
+    run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"})
+    up.finished(run["id"])
+    assert up.stop(by) == 0
+    assert [child for child in children if child.is_running()] == []
+    assert not up.ready_file.exists()
+    assert not (up.state / "ready.json").exists()
+    with running(home) as again:
+        assert again.ready == before
+        assert again.call("GET", f"/api/admin/job-run/{run['id']}")["status"] == "SUCCESS"
+
+
+def test_kill_9_leaves_no_orphans_and_the_next_one_recovers(home: Path) -> None:
+    up = Up(home).start().wait_ready()
+    before, children = up.ready, up.children()
+    run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"})
+    up.finished(run["id"])
+    up.stop(signal.SIGKILL)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+    assert port.is_free(urlsplit(before["url"]).port or 0)
+    with running(home) as again:
+        assert again.ready == before
+        assert again.call("GET", f"/api/admin/job-run/{run['id']}")["status"] == "SUCCESS"
+
+
+def test_everything_killed_at_once_recovers(home: Path) -> None:
+    up = Up(home).start().wait_ready()
+    before, children = up.ready, up.children()
+    for child in children:
+        child.kill()
+    up.stop(signal.SIGKILL)
+    psutil.wait_procs(children, timeout=10)
+    with running(home) as again:
+        assert again.ready == before
+
+
+def test_addresses_move_when_their_ports_are_taken(home: Path) -> None:
+    up = Up(home).start().wait_ready()
+    before = up.ready
+    up.stop()
+    with socket.create_server(("127.0.0.1", urlsplit(before["natsUrl"]).port)), running(home) as again:
+        assert urlsplit(again.ready["natsUrl"]).port != urlsplit(before["natsUrl"]).port
+        assert again.ready["databaseUrl"] == before["databaseUrl"]
+
+
+@pytest.mark.parametrize("name", ["runner", "nats", "postgres"])
+def test_a_child_that_dies_is_started_again_and_it_is_said(up: Up, name: str) -> None:
+    died = up.child(name)
+    died.kill()
+    up.said(f"{name} was killed by SIGKILL; it is started again", within_s=10)
+    run = up.finished(trigger_over_nats(up.ready["natsUrl"], "DAILY_MAINTENANCE"), within_s=60)
+    assert run["status"] == "SUCCESS"
+    assert up.child(name).pid != died.pid
+
+
+def test_existing_servers_are_used_where_they_are_named(home: Path, database_url: str) -> None:
+    with (
+        servers.nats() as server,
+        running(home, KRONIK_NATS_URL=server.url, KRONIK_DATABASE_URL=database_url) as up,
+    ):
+        assert up.ready["natsUrl"] == server.url
+        assert up.ready["databaseUrl"] == database_url
+        assert {name for name in ("nats", "postgres") if (up.state / "logs" / f"{name}.log").exists()} == set()
+        run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"})
+        assert up.finished(run["id"])["status"] == "SUCCESS"
+
+
+def test_a_service_that_can_not_start_ends_it_with_what_the_service_said(home: Path) -> None:
+    up = Up(home, environ={"KRONIK_JOBS": "no.such.module"}).start()
+    up.said("runner does not start")
+    assert up.wait() == 1
+    assert "no.such.module" in "".join(up.output)

@@ -1,0 +1,170 @@
+"""The event log on a stream in memory: the real EventLog, with what it asks of NATS answered here.
+
+What is replaced is the wire alone (one publish, one direct get); appending, settling by reading back and
+folding are the code that runs in production. That the stream in memory answers as a real nats-server does is what
+tests/integration/test_event_log_conformance.py checks, with one suite for both.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import lru_cache
+
+from kronik import codec
+from kronik.errors import InvalidEvent, InvalidName
+from kronik.events import Recorded, Unknown
+from msgspec import Struct
+
+from services.infra.event_log import Appended, EventLog, LogUnavailable
+
+T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+
+class Message(Struct, frozen=True):
+    """One stored message. id: its Nats-Msg-Id, empty where it has none."""
+
+    sequence: int
+    subject: str
+    body: bytes
+    id: str = ""
+
+    @property
+    def event(self) -> Recorded:
+        time = T0 + timedelta(milliseconds=self.sequence)
+        try:
+            return codec.decode(self.subject, self.body, sequence=self.sequence, time=time, msg_id=self.id or None)
+        except (InvalidEvent, InvalidName) as error:
+            return Recorded(self.sequence, self.subject, time, self.id, Unknown("unreadable", str(error)))
+
+
+class Stored(Struct, frozen=True):
+    sequence: int
+    duplicate: bool
+
+
+class Refused(Struct, frozen=True):
+    """The aggregate's last sequence is not the expected one: 10071."""
+
+
+@dataclass
+class MemoryStream:
+    """A stream with one subject filter per expectation and a dedupe window without end.
+
+    replicated: answer as three replicas do, which look at the id before the expectation; one looks
+    at the expectation first, so that a repeat is refused instead of recognised (docs/adr/0003).
+    """
+
+    replicated: bool = False
+    messages: list[Message] = field(default_factory=list)
+    events: list[Recorded] = field(default_factory=list)
+    ids: dict[str, int] = field(default_factory=dict)
+
+    def publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> Stored | Refused:
+        headers = headers or {}
+        id, first = headers.get("Nats-Msg-Id", ""), self.ids.get(headers.get("Nats-Msg-Id", ""))
+        if self.replicated and first is not None:
+            return Stored(first, duplicate=True)
+        if not self._as_expected(headers):
+            return Refused()
+        if first is not None:
+            return Stored(first, duplicate=True)
+        return Stored(self._store(subject, body, id), duplicate=False)
+
+    def _as_expected(self, headers: Mapping[str, str]) -> bool:
+        expected = headers.get("Nats-Expected-Last-Subject-Sequence")
+        if expected is None:
+            return True
+        selected = self.select(headers["Nats-Expected-Last-Subject-Sequence-Subject"])
+        return int(expected) == (selected[-1].sequence if selected else 0)
+
+    def _store(self, subject: str, body: bytes, id: str) -> int:
+        message = Message(len(self.messages) + 1, subject, body, id)
+        self.messages.append(message)
+        self.events.append(message.event)
+        if id:
+            self.ids[id] = message.sequence
+        return message.sequence
+
+    def select(self, filter: str, start: int = 1) -> list[Recorded]:
+        return [event for event in self.events[start - 1 :] if matches(filter, event.subject)]
+
+
+@lru_cache(maxsize=4096)
+def matches(filter: str, subject: str) -> bool:
+    """Whether NATS would deliver this subject to a subscription on this filter."""
+    wanted, tokens = filter.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(tokens) <= len(wanted):
+            return False
+        tokens = tokens[: len(wanted)]
+    return len(wanted) == len(tokens) and all(each in ("*", token) for each, token in zip(wanted, tokens, strict=True))
+
+
+class Fate(Enum):
+    """What becomes of one request to NATS. LOST_…: a publish without an answer; AWAY: none in all the time."""
+
+    FINE = "fine"
+    LOST_BEFORE = "never arrives"
+    LOST_AFTER = "answer lost"
+    AWAY = "NATS away"
+
+
+class Publish(Struct, frozen=True):
+    """A request to store an event."""
+
+    name: str
+    id: str
+
+
+class Read(Struct, frozen=True):
+    """A request to read what a filter selects; an empty one: what stands at one sequence, which never changes."""
+
+    filter: str
+
+
+Gate = Callable[[Publish | Read], Awaitable[Fate]]
+
+
+async def nothing_happens(_: Publish | Read) -> Fate:
+    return Fate.FINE
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLog(EventLog):
+    """gate: asked before each request what becomes of it. The connection is not used for the log."""
+
+    stream: MemoryStream
+    gate: Gate = nothing_happens
+
+    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Appended | None:
+        fate = await self.gate(Publish(subject.rpartition(".")[2], headers["Nats-Msg-Id"]))
+        if fate in (Fate.LOST_BEFORE, Fate.AWAY):
+            return None
+        answer = self.stream.publish(subject, body, headers)
+        if fate is Fate.LOST_AFTER or isinstance(answer, Refused):
+            return None
+        return Appended(answer.sequence, answer.duplicate)
+
+    async def read(self, filter: str, start: int = 1, limit: int = 1000) -> list[Recorded]:
+        await self._reach(filter)
+        return self.stream.select(filter, max(start, 1))[:limit]
+
+    async def last(self, filter: str) -> Recorded | None:
+        await self._reach(filter)
+        selected = self.stream.select(filter)
+        return selected[-1] if selected else None
+
+    async def get(self, sequence: int) -> Recorded | None:
+        await self._reach("")
+        if not 0 < sequence <= len(self.stream.events):
+            return None
+        event = self.stream.events[sequence - 1]
+        if isinstance(event.data, Unknown) and event.data.type == "unreadable":
+            raise InvalidEvent(str(event.data.data))
+        return event
+
+    async def _reach(self, filter: str) -> None:
+        if await self.gate(Read(filter)) is Fate.AWAY:
+            raise LogUnavailable("NATS did not answer a read")

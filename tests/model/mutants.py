@@ -1,0 +1,108 @@
+"""Protocols that are broken in one place. A model that does not notice them would prove nothing about ours."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kronik import Job
+from kronik.events import Cancelled, Completed, Failed, Recorded, RunEvent
+from kronik.run import Run, decide_delivery, evolve, holds
+from msgspec.structs import replace
+
+from services.infra.event_log import Appended, Conflict
+from services.runner.attempt import Attempts, Holding
+from services.runner.context import Context
+from services.runner.performance import Outcome
+from tests.invariants import TERMINAL
+from tests.model.actors import RUN_ID, Leases, WatchedLog
+from tests.model.world import Bounds, Mutant
+
+_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutExpectation(WatchedLog):
+    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Appended | None:
+        kept = {name: value for name, value in headers.items() if not name.startswith(_EXPECTED)}
+        return await WatchedLog._publish(self, subject, body, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _OneIdForTheEnd(WatchedLog):
+    async def append(self, subject: str, event: Any, *, id: str, **how: Any) -> Appended | Conflict:
+        name = subject.rpartition(".")[2]
+        return await WatchedLog.append(self, subject, event, id=f"{RUN_ID}.{name}" if name in TERMINAL else id, **how)
+
+
+@dataclass(frozen=True, slots=True)
+class _AcknowledgesFirst(Attempts):
+    async def _append(self, holding: Holding, event: RunEvent) -> bool:
+        if isinstance(event, Completed | Failed | Cancelled):
+            await self._reply(RUN_ID, b"+ACK")
+        return await Attempts._append(self, holding, event)
+
+
+@dataclass(frozen=True, slots=True)
+class _AcknowledgesWhenFenced(Attempts):
+    async def _conclude(self, job: Job, holding: Holding, context: Context, outcome: Outcome) -> None:
+        await Attempts._conclude(self, job, holding, context, outcome)
+        await self._reply(RUN_ID, b"+ACK")
+
+
+@dataclass(frozen=True, slots=True)
+class _HandsBackWhatItLost(Attempts):
+    async def _hand_back(self, run_id: int, answer: bytes) -> None:
+        await self._reply(run_id, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _BelievesDuplicates(Attempts):
+    """And names its events for the process alone: what our runner did at first."""
+
+    async def _append(self, holding: Holding, event: RunEvent) -> bool:
+        answer = await self.log.append_to_run(holding.run, event, by=self.incarnation)
+        if isinstance(answer, Conflict):
+            holding.run = await self._read(holding.run)
+            return False
+        holding.run = evolve(holding.run, Recorded(answer.sequence, "", self.log.clock.now(), "", event))
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _LooksForAnOldToken(Attempts):
+    async def look(self, holding: Holding) -> None:
+        token = holding.run.token
+        found = await self.log.read_run(holding.run.id)
+        if found and not holds(found[0], token):
+            holding.end("lost")
+
+
+class _NeverLapses(Leases):
+    def lapsed(self, run_id: int) -> bool:
+        return False
+
+
+def _always_holds(run: Run, token: int) -> bool:
+    return True
+
+
+def _starts_beside_an_open_attempt(run: Run, **given: Any) -> object:
+    return decide_delivery(replace(run, phase="retrying") if run.phase == "executing" else run, **given)
+
+
+EXPIRE = Bounds(1, {"expire": 1}, cancels=False)
+
+MUTANTS = {
+    "appends without expectation": (Mutant(log=_WithoutExpectation), EXPIRE),
+    "one id for the end of a run": (Mutant(log=_OneIdForTheEnd), EXPIRE),
+    "acknowledges before it appends": (Mutant(attempts=_AcknowledgesFirst), EXPIRE),
+    "acknowledges what it lost": (Mutant(attempts=_AcknowledgesWhenFenced), EXPIRE),
+    "hands back what it lost": (Mutant(attempts=_HandsBackWhatItLost), EXPIRE),
+    "does not know that its lease lapsed": (Mutant(leases=_NeverLapses), EXPIRE),
+    "does not look whether it holds the run": (Mutant(patches={"holds": _always_holds}), EXPIRE),
+    "starts beside an open attempt": (Mutant(patches={"decide_delivery": _starts_beside_an_open_attempt}), EXPIRE),
+    "believes its own old events": (
+        Mutant(attempts=_BelievesDuplicates),
+        Bounds(1, {"recreate": 1}, cancels=False),
+    ),
+    "looks for an old token": (Mutant(attempts=_LooksForAnOldToken), Bounds(0, {}, slow_looks=True)),
+}

@@ -1,0 +1,143 @@
+"""What the panel's tests are told in: jobs that are announced, runs that happen, a page that is looked at."""
+
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from kronik import subjects
+from kronik.events import (
+    AnyEvent,
+    Completed,
+    Failed,
+    JobDefined,
+    RetryPolicy,
+    RunEvent,
+    Started,
+    Triggered,
+    Warning,
+)
+from playwright.async_api import ConsoleMessage, Error, Page
+
+from services.api.access import store
+from services.api.access.store import Role
+from services.infra.event_log import Appended, EventLog
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A service's clock, which adds the seconds that the file holds."""
+
+    file: Path
+
+    def jump(self, days: int) -> None:
+        self.file.write_text(str(days * 24 * 3600))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Writes what the runner, the scheduler and other services would."""
+
+    log: EventLog
+
+    async def define(self, definition: JobDefined) -> None:
+        await self._append(subjects.definition(definition.job_type), definition)
+
+    async def trigger(self, job_type: str, origin: str = "cron", **data: Any) -> int:
+        """The run's id."""
+        return await self._append(subjects.trigger(job_type, origin), Triggered(**data))
+
+    async def start(self, run_id: int, attempt: int = 1) -> None:
+        await self.happens(run_id, Started(attempt=attempt, incarnation="runner-1", timeout_ms=60_000))
+
+    async def complete(self, run_id: int, result: dict[str, Any] | None = None, *warnings: Warning) -> None:
+        await self.happens(run_id, Completed(attempt=1, result=result, warnings=warnings, warning_count=len(warnings)))
+
+    async def fail(self, run_id: int, error: str) -> None:
+        await self.happens(run_id, Failed(attempt=1, error=error, error_type="Error"))
+
+    async def ran(self, job_type: str, result: dict[str, Any] | None = None, *warnings: Warning) -> int:
+        """A whole run: its id."""
+        run_id = await self.trigger(job_type)
+        await self.start(run_id)
+        await self.complete(run_id, result, *warnings)
+        return run_id
+
+    async def failed(self, job_type: str, error: str) -> int:
+        run_id = await self.trigger(job_type)
+        await self.start(run_id)
+        await self.fail(run_id, error)
+        return run_id
+
+    async def say(self, run_id: int, job_type: str, **said: Any) -> None:
+        """A line of the job's log or its progress, as its runner would publish it."""
+        line = {"time": self.log.clock.now(), "attempt": 1, **said}
+        await self.log.connection.jetstream().publish(subjects.log_lines(job_type, run_id), msgspec.json.encode(line))
+
+    async def happens(self, run_id: int, event: RunEvent) -> None:
+        found = await self.log.read_run(run_id)
+        assert found, f"no run {run_id}"
+        assert isinstance(await self.log.append_to_run(found[0], event, by="test"), Appended)
+
+    async def last_trigger(self, job_type: str) -> int | None:
+        last = await self.log.last(subjects.triggers_of(job_type))
+        return last.sequence if last else None
+
+    async def _append(self, subject: str, event: AnyEvent) -> int:
+        appended = await self.log.append(subject, event, id=uuid.uuid4().hex)
+        assert isinstance(appended, Appended)
+        return appended.sequence
+
+
+@dataclass
+class Panel:
+    """A page of the panel. complaints: errors of scripts and of the console, violations of the CSP among them."""
+
+    page: Page
+    address: str
+    database_url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", self._on_error)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _on_error(self, error: Error) -> None:
+        self.complaints.append(str(error))
+
+    async def sign_in(self, role: Role) -> None:
+        """By a link, as a person does. Ends on the front page."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            account = await store.create_account(connection, role, role)
+            secret = await store.create_sign_in_link(connection, account)
+        finally:
+            await connection.close()
+        await self.page.goto(f"{self.address}/sign-in/{secret}")
+
+    async def open(self, path: str = "/admin/system") -> None:
+        await self.page.goto(self.address + path)
+
+    def card(self, job_type: str) -> Any:
+        return self.page.locator(f"#job-{job_type}")
+
+
+def a_job(job_type: str, **fields: Any) -> JobDefined:
+    plain: dict[str, Any] = {
+        "job_type": job_type,
+        "title": {"da": "Oprydning", "en": "Clean-up"},
+        "description": "",
+        "params_schema": {"type": "object"},
+        "result_schema": {},
+        "schedule": None,
+        "timeout_ms": 60_000,
+        "retry": RetryPolicy(attempts=1, wait_ms=0, max_wait_ms=0),
+        "concurrency": 1,
+    }
+    return JobDefined(**{**plain, **fields})

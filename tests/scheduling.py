@@ -1,0 +1,148 @@
+"""Schedulers in tests: as objects with a clock that the test sets, and what the stream says they did."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from kronik import subjects
+from kronik.events import JobDefined, Recorded, RetryPolicy, Schedule, ScheduleChanged, SlotSkipped, Triggered
+
+from services.infra import lifecycle, nats_connection
+from services.infra.event_log import Appended, EventLog
+from services.infra.event_reader import Stored
+from services.scheduler import open_runs, schedules
+from services.scheduler.feed import Feed
+from services.scheduler.loop import Scheduler
+from services.scheduler.open_runs import OpenRuns
+from services.scheduler.reconciler import Reconciler
+from services.scheduler.schedules import Schedules
+
+MINUTE = timedelta(minutes=1)
+EVERY_MINUTE = Schedule(expression="* * * * *", tz="UTC")
+
+
+@dataclass
+class SetClock:
+    """Shows what the test sets."""
+
+    shown: datetime
+
+    def now(self) -> datetime:
+        return self.shown
+
+    def advance(self, by: timedelta) -> None:
+        self.shown += by
+
+
+@dataclass
+class Running:
+    """A scheduler whose passes the test makes by hand."""
+
+    log: EventLog
+    clock: SetClock
+    schedules: Schedules
+    schedules_feed: Feed
+    runs: OpenRuns
+    runs_feed: Feed
+    scheduler: Scheduler
+    reconciler: Reconciler
+
+    async def seen(self, recorded: Appended) -> None:
+        """Wait until both feeds that care have taken the event."""
+        await self.schedules_feed.reached(recorded.sequence)
+
+    async def seen_run(self, sequence: int) -> None:
+        assert await self.runs_feed.reached(sequence)
+
+
+@contextlib.asynccontextmanager
+async def scheduler(nats_url: str, clock: SetClock, *, after_s: float = 0.2) -> AsyncIterator[Running]:
+    """A scheduler on a connection of its own that follows the stream; its passes are the test's to make."""
+    name = f"scheduler-{uuid.uuid4().hex[:8]}"
+    connection = await nats_connection.connect(nats_url, name)
+    log = EventLog(connection, clock, f"/kronik/scheduler/{name}")
+    known, runs = Schedules(), OpenRuns()
+
+    def take_run(stored: Stored) -> None:
+        runs.take(stored.subject, stored.sequence)
+
+    schedules_feed = Feed(connection, f"{name}-schedules", schedules.FILTERS, known.take)
+    runs_feed = Feed(connection, f"{name}-runs", open_runs.FILTERS, take_run, headers_only=True)
+    feeds = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
+    try:
+        await asyncio.wait_for(asyncio.gather(schedules_feed.current.wait(), runs_feed.current.wait()), 10)
+        passes = Scheduler(log, known, runs, runs_feed)
+        reconciler = Reconciler(log, known, schedules_feed, runs, runs_feed, name, after_s)
+        yield Running(log, clock, known, schedules_feed, runs, runs_feed, passes, reconciler)
+    finally:
+        await lifecycle.end(feeds)
+        await nats_connection.close(connection)
+
+
+async def define(log: EventLog, job: str, schedule: Schedule | None = EVERY_MINUTE) -> Appended:
+    """Announce a job, as its runner would."""
+    defined = JobDefined(
+        job_type=job,
+        title={"en": job},
+        description="",
+        params_schema={},
+        result_schema={},
+        schedule=schedule,
+        timeout_ms=100,
+        retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
+        concurrency=1,
+    )
+    return await stored(log, subjects.definition(job), defined)
+
+
+async def change(log: EventLog, job: str, *, paused: bool = False, schedule: Schedule | None = None) -> Appended:
+    """What an admin does to a schedule."""
+    changed = ScheduleChanged(paused=paused, schedule=schedule, by="ADMIN:1")
+    return await stored(log, subjects.schedule(job), changed)
+
+
+async def stored(log: EventLog, subject: str, event: JobDefined | ScheduleChanged | Triggered) -> Appended:
+    answer = await log.append(subject, event, id=uuid.uuid4().hex)
+    assert isinstance(answer, Appended)
+    return answer
+
+
+def minute_after(instant: datetime, minutes: int = 1) -> datetime:
+    """The first full minute after an instant, and so many minutes on from there."""
+    return instant.replace(second=0, microsecond=0) + minutes * MINUTE
+
+
+def next_minute(minutes: int = 1) -> datetime:
+    return minute_after(datetime.now(UTC), minutes)
+
+
+async def triggers(log: EventLog, job: str) -> list[datetime]:
+    """The slots that fired, in stream order."""
+    return [_slot(each) for each in await _all(log, subjects.trigger(job, subjects.CRON))]
+
+
+async def skips(log: EventLog, job: str) -> list[tuple[datetime, str]]:
+    """The slots that were skipped, with their outcomes, in stream order."""
+    return [(_slot(each), each.subject.rpartition(".")[2]) for each in await _all(log, subjects.slots_of(job))]
+
+
+async def handled(log: EventLog, job: str) -> list[datetime]:
+    """Every slot that the stream has an event for, in stream order."""
+    found = [*await _all(log, subjects.trigger(job, subjects.CRON)), *await _all(log, subjects.slots_of(job))]
+    return [_slot(each) for each in sorted(found, key=lambda each: each.sequence)]
+
+
+async def _all(log: EventLog, filter: str) -> list[Recorded]:
+    found: list[Recorded] = []
+    while page := await log.read(filter, start=found[-1].sequence + 1 if found else 1):
+        found += page
+    return found
+
+
+def _slot(recorded: Recorded) -> datetime:
+    assert isinstance(recorded.data, Triggered | SlotSkipped)
+    assert recorded.data.scheduled_for
+    return recorded.data.scheduled_for

@@ -1,0 +1,116 @@
+"""Events and figures as the command line words them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from kronik.events import (
+    Abandoned,
+    BadTrigger,
+    Cancelled,
+    CancelRequested,
+    Completed,
+    Failed,
+    JobDefined,
+    Recorded,
+    Retrying,
+    RetryPolicy,
+    ScheduleChanged,
+    SlotSkipped,
+    Started,
+    Triggered,
+    Unknown,
+)
+
+from services.cli import terminal
+from services.cli.event_words import as_json, words
+from services.cli.runs import BadParam, parse_params
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DEFINED = JobDefined(
+    job_type="A",
+    title={"en": "A"},
+    description="",
+    params_schema={},
+    result_schema={},
+    schedule=None,
+    timeout_ms=1,
+    retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
+    concurrency=1,
+)
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "detail"),
+    [
+        (Triggered(params={"month": "2026-10"}, rerun_of=3), "triggered", 'rerun of 3, params {"month":"2026-10"}'),
+        (BadTrigger("no JSON"), "bad trigger", "no JSON"),
+        (Started(attempt=2, incarnation="host-1", timeout_ms=1), "started", "attempt 2 by host-1"),
+        (Retrying(attempt=1, error="no", error_type="OSError", retry_at=NOON), "retrying", "attempt 1: OSError: no"),
+        (Abandoned(attempt=1, reason="lost"), "abandoned", "attempt 1 lost"),
+        (CancelRequested(by="ADMIN:1"), "cancel requested", "by ADMIN:1"),
+        (Completed(attempt=1, result={"n": 1}), "completed", '{"n":1}'),
+        (Completed(attempt=1, result=None, warning_count=2), "completed with 2 warnings", ""),
+        (Failed(attempt=1, error="no", error_type="OSError"), "failed", "OSError: no"),
+        (Cancelled(attempt=1, by="ADMIN:1"), "cancelled", "by ADMIN:1"),
+        (SlotSkipped(scheduled_for=NOON, outcome="missed", reason="too late"), "slot missed", "too late"),
+        (DEFINED, "job defined", "no schedule"),
+        (ScheduleChanged(paused=True, schedule=None, by="ADMIN:1"), "schedule changed", "paused, the job's own"),
+        (Unknown("kronik.new.v9", {"a": 1}), "kronik.new.v9", '{"a":1}'),
+    ],
+)
+def test_every_event_has_words(event: Any, name: str, detail: str) -> None:
+    said = words(event)
+    assert said.name == name
+    assert detail in said.details
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (Triggered(), "kronik.run.triggered.v1"),
+        (BadTrigger("no"), "kronik.run.triggered.v1"),
+        (Unknown("kronik.new.v9", {}), "kronik.new.v9"),
+    ],
+)
+def test_json_names_the_type_as_the_stream_does(event: Any, kind: str) -> None:
+    assert as_json(Recorded(1, "jobs.trigger.A.ops", NOON, "1", event)).type == kind
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        (["month=2026-10"], {"month": "2026-10"}),
+        (["n=3", "on=true", "none=null"], {"n": 3, "on": True, "none": None}),
+        (['list=[1,"a"]'], {"list": [1, "a"]}),
+        (['text="3"', "equation=a=b", "empty="], {"text": "3", "equation": "a=b", "empty": ""}),
+        ([], {}),
+    ],
+)
+def test_params_are_json_where_they_can_be_read_so(given: list[str], params: dict[str, object]) -> None:
+    assert parse_params(given) == params
+
+
+@pytest.mark.parametrize("given", ["month", "=3", ""])
+def test_a_param_needs_a_name_and_a_value(given: str) -> None:
+    with pytest.raises(BadParam, match="NAME=VALUE"):
+        parse_params([given])
+
+
+@pytest.mark.parametrize(("ms", "text"), [(None, "–"), (0, "0.0 s"), (1840, "1.8 s"), (75_000, "0:01:15")])
+def test_durations(ms: int | None, text: str) -> None:
+    assert terminal.duration(ms) == text
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        ({"errorMessage": "broken\nlong", "resultSummary": None}, "broken"),
+        ({"resultSummary": '{"invoices":3,"by":{"a":1},"none":null}'}, "invoices 3, by (a 1), none –"),
+        ({"resultSummary": "[1]"}, "[1]"),
+        ({"errorMessage": None, "resultSummary": None}, ""),
+        ({"errorMessage": "x" * 80}, "x" * 69 + "…"),
+    ],
+)
+def test_a_run_on_one_line(run: dict[str, Any], text: str) -> None:
+    assert terminal.summary(run) == text

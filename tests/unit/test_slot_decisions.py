@@ -1,0 +1,166 @@
+"""What becomes of the slots that are due."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from kronik.events import Schedule
+from kronik.schedule import CatchUp, Overlap
+
+from services.scheduler.decisions import ALL_LIMIT, Decision, Fire, Skip, decide
+from services.scheduler.timeline import Due
+
+START = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def schedule(catch_up: CatchUp = "latest", overlap: Overlap = "queue", deadline: timedelta | None = None) -> Schedule:
+    deadline_ms = None if deadline is None else deadline // timedelta(milliseconds=1)
+    return Schedule(
+        expression="0 * * * *", tz="Europe/Copenhagen", catch_up=catch_up, overlap=overlap, deadline_ms=deadline_ms
+    )
+
+
+def hours(count: int, held: Schedule, *, paused: bool = False, first: int = 1) -> list[Due]:
+    return [Due(START + timedelta(hours=n), held, paused) for n in range(first, first + count)]
+
+
+def decided(
+    due: list[Due], *, late_s: float = 1, paused: bool = False, open_run: int | None = None, more: bool = False
+) -> list[Decision]:
+    """late_s: how old the newest slot is."""
+    return decide(due, now=due[-1].slot + timedelta(seconds=late_s), paused=paused, open_run=open_run, more=more)
+
+
+def outcomes(decisions: list[Decision]) -> list[str]:
+    return ["fire" if isinstance(each, Fire) else each.outcome for each in decisions]
+
+
+def reason(decision: Decision) -> str:
+    assert isinstance(decision, Skip)
+    return decision.reason
+
+
+def test_a_slot_on_time_fires() -> None:
+    for catch_up in ("latest", "all", "none"):
+        assert decided(hours(1, schedule(catch_up))) == [Fire(START + timedelta(hours=1))]
+
+
+def test_latest_runs_once_for_all_that_were_missed() -> None:
+    decisions = decided(hours(4, schedule("latest")), late_s=1800)
+    assert outcomes(decisions) == ["coalesced", "coalesced", "coalesced", "fire"]
+    assert reason(decisions[0]) == (
+        "One run stands for every slot that was missed: that of 2026-06-01 06:00 Europe/Copenhagen."
+    )
+
+
+def test_all_runs_every_slot() -> None:
+    assert outcomes(decided(hours(4, schedule("all")), late_s=1800)) == ["fire"] * 4
+
+
+def test_all_runs_a_hundred_at_most_the_newest() -> None:
+    decisions = decided(hours(ALL_LIMIT + 2, schedule("all")))
+    assert outcomes(decisions) == ["coalesced"] * 2 + ["fire"] * ALL_LIMIT
+    assert reason(decisions[0]) == "At most 100 missed slots are run; newer ones were."
+
+
+def test_none_runs_only_what_is_on_time() -> None:
+    decisions = decided(hours(3, schedule("none")))
+    assert outcomes(decisions) == ["missed", "missed", "fire"]
+    assert reason(decisions[0]) == "Seen 2 h late, and the schedule does not catch up."
+
+
+def test_none_is_late_after_a_minute() -> None:
+    assert outcomes(decided(hours(1, schedule("none")), late_s=60)) == ["fire"]
+    assert outcomes(decided(hours(1, schedule("none")), late_s=61)) == ["missed"]
+
+
+def test_a_slot_past_the_deadline_is_missed_whatever_the_catch_up() -> None:
+    for catch_up in ("latest", "all"):
+        decisions = decided(hours(3, schedule(catch_up, deadline=timedelta(minutes=90))), late_s=1800)
+        assert outcomes(decisions)[0] == "missed"
+        assert outcomes(decisions)[2] == "fire"
+        assert reason(decisions[0]) == "Seen 2 h 30 min late; the schedule's deadline is 1 h 30 min."
+
+
+def test_the_newest_within_the_deadline_is_the_one_that_runs() -> None:
+    decisions = decided(hours(2, schedule("latest", deadline=timedelta(minutes=10))), late_s=1800)
+    assert outcomes(decisions) == ["missed", "missed"]
+
+
+def test_a_slot_of_a_paused_schedule_is_paused_even_on_time() -> None:
+    decisions = decided(hours(1, schedule(), paused=True), paused=True)
+    assert outcomes(decisions) == ["paused"]
+    assert reason(decisions[0]) == "The schedule was paused when this slot came due."
+
+
+def test_paused_slots_are_not_caught_up_after_the_resume() -> None:
+    due = hours(2, schedule(), paused=True) + hours(2, schedule(), first=3)
+    assert outcomes(decided(due)) == ["paused", "paused", "coalesced", "fire"]
+
+
+def test_a_job_that_is_paused_now_does_not_start_to_catch_up() -> None:
+    due = hours(2, schedule()) + hours(1, schedule(), paused=True, first=3)
+    decisions = decided(due, paused=True)
+    assert outcomes(decisions) == ["paused"] * 3
+    assert reason(decisions[0]) == "Seen 2 h late, and the schedule had been paused in the meantime."
+
+
+def test_a_slot_on_time_fires_though_the_pause_came_a_moment_later() -> None:
+    assert outcomes(decided(hours(1, schedule()), paused=True)) == ["fire"]
+
+
+def test_overlap_skip_drops_the_slot_that_finds_a_run_open_and_names_it() -> None:
+    decisions = decided(hours(1, schedule(overlap="skip")), open_run=42)
+    assert outcomes(decisions) == ["overlapped"]
+    assert reason(decisions[0]) == "Run 42 of this job was still open."
+
+
+def test_overlap_queue_fires_though_a_run_is_open() -> None:
+    assert outcomes(decided(hours(1, schedule(overlap="queue")), open_run=42)) == ["fire"]
+
+
+def test_of_several_slots_that_would_fire_with_overlap_skip_only_the_first_does() -> None:
+    decisions = decided(hours(3, schedule("all", "skip")))
+    assert outcomes(decisions) == ["fire", "overlapped", "overlapped"]
+    assert "2026-06-01 03:00 Europe/Copenhagen" in reason(decisions[1])
+
+
+def test_slots_of_two_schedules_share_one_catch_up_run() -> None:
+    due = hours(2, schedule("latest")) + hours(1, schedule("all"), first=3)
+    assert outcomes(decided(due)) == ["coalesced", "coalesced", "fire"]
+
+
+def test_where_newer_slots_are_left_for_later_the_last_hundred_stay_undecided() -> None:
+    latest = decided(hours(ALL_LIMIT + 3, schedule("latest")), more=True)
+    assert outcomes(latest) == ["coalesced"] * 3
+    assert reason(latest[0]) == "One run stands for every slot that was missed: that of a newer slot."
+    assert outcomes(decided(hours(ALL_LIMIT + 3, schedule("all")), more=True)) == ["coalesced"] * 3
+    assert outcomes(decided(hours(ALL_LIMIT + 3, schedule("none")), more=True)) == ["missed"] * 3
+
+
+def test_nothing_due_nothing_decided() -> None:
+    assert decide([], now=START, paused=False, open_run=None) == []
+
+
+schedules = st.builds(
+    schedule,
+    st.sampled_from(["latest", "all", "none"]),
+    st.sampled_from(["queue", "skip"]),
+    st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=2)),
+)
+
+
+@given(st.lists(st.tuples(schedules, st.booleans()), max_size=30), st.booleans(), st.none() | st.just(7))
+def test_every_slot_gets_one_decision_in_order(
+    held: list[tuple[Schedule, bool]], paused: bool, run: int | None
+) -> None:
+    due = [Due(START + timedelta(hours=n), each, was_paused) for n, (each, was_paused) in enumerate(held)]
+    decisions = decide(due, now=START + timedelta(hours=30), paused=paused, open_run=run)
+    assert [each.slot for each in decisions] == [each.slot for each in due]
+    fires = [each for each, decision in zip(due, decisions, strict=True) if isinstance(decision, Fire)]
+    assert not any(each.paused for each in fires)
+    assert not paused or not fires or START + timedelta(hours=30) - fires[0].slot <= timedelta(seconds=60)
+    assert all(later.schedule.overlap == "queue" for _, later in pairwise(fires))
+    assert run is None or all(each.schedule.overlap == "queue" for each in fires)
+    assert all(each.schedule.catch_up != "latest" for each in fires[:-1])
