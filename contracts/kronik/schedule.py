@@ -1,4 +1,4 @@
-"""A schedule as its author writes it. What its slots are is decided in `services.scheduler.slots`."""
+"""A schedule as its author writes it. What its slots are is decided in `services.infra.slots`."""
 
 from datetime import timedelta
 from typing import Literal

@@ -1,6 +1,5 @@
 """`kronik rebuild`, `kronik verify`: the history and the events it is made of."""
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from services.cli import target, terminal
 from services.cli.api import Unreachable
 from services.infra import logs
 from services.infra.event_reader import ReaderLost
+from services.infra.lifecycle import run_until_ctrl_c
 from services.stack import reach
 
 _ANSWERS_WITHIN_S = 10.0
@@ -122,7 +122,7 @@ def _talk(nats_url: str, work: Coroutine[Any, Any, T]) -> T:
     """Run it, with servers that are away as Unreachable."""
     logs.configure("cli", log_format="console", level="error")
     try:
-        return asyncio.run(_checked(nats_url, work))
+        return run_until_ctrl_c(_checked(nats_url, work))
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
         raise Unreachable(f"Postgres does not answer: {error}") from error
     except ReaderLost as lost:

@@ -15,6 +15,7 @@ from rich.text import Text
 from services.cli import stream, target, terminal
 from services.cli.event_words import as_json, words
 from services.infra.event_reader import ReaderLost, Stored, open_reader
+from services.infra.lifecycle import run_until_ctrl_c
 
 _AGAIN_AFTER_S = 1.0
 
@@ -30,7 +31,7 @@ def tail_command(*, job: str | None = None, since: int = 0, json: terminal.AsJso
         Begin with the event at this sequence; 0 for what comes from now on.
     """
     try:
-        asyncio.run(_tail(target.find().nats(), job, since, as_lines=json))
+        run_until_ctrl_c(_tail(target.find().nats(), job, since, as_lines=json))
     except KeyboardInterrupt:
         return 0
     return 0

@@ -1,8 +1,11 @@
 """How tasks end."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+import signal
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _AGAIN_AFTER_S = 0.1
 
@@ -21,3 +24,30 @@ async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
         for task in done:
             if not task.cancelled():
                 task.exception()
+
+
+def run_until_ctrl_c(work: Coroutine[Any, Any, T]) -> T:
+    """asyncio.run for commands: the first Ctrl-C ends the work in order, the second at once.
+
+    Raises KeyboardInterrupt for either. asyncio.run by itself cancels only once, which may be lost: see end().
+    """
+    done = asyncio.run(_until_ctrl_c(work))
+    if done is None:
+        raise KeyboardInterrupt
+    return done.result()
+
+
+async def _until_ctrl_c(work: Coroutine[Any, Any, T]) -> asyncio.Future[T] | None:
+    """The finished work; None where Ctrl-C came first."""
+    loop, pressed = asyncio.get_running_loop(), asyncio.Event()
+
+    def press() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        pressed.set()
+
+    loop.add_signal_handler(signal.SIGINT, press)
+    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(pressed.wait())
+    await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+    finished = None if pressed.is_set() else working
+    await end((working, waiting))
+    return finished
