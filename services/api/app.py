@@ -23,6 +23,7 @@ from services.api.history import queries
 from services.api.history.projector import Projector
 from services.api.history.queries import Pool
 from services.api.jobs import JobController
+from services.api.ledger import ledger_router
 from services.api.runs import RunController
 from services.api.trigger import History
 from services.infra import logs, nats_connection
@@ -107,7 +108,7 @@ def _dependencies() -> dict[str, Provide]:
 def _admin_api() -> Router:
     return Router(
         "/api/admin",
-        route_handlers=[RunController, JobController, events.events],
+        route_handlers=[RunController, JobController, ledger_router, events.events],
         middleware=[_position, gate],
         security=[{"token": []}, {"session": []}],
     )

@@ -88,7 +88,7 @@ class RunController(Controller):
         before: Annotated[str | None, QueryParameter(description="From the Link header of the page before")] = None,
     ) -> Response[list[JobRun]]:
         behind = parse_cursor(before) if before is not None else None
-        await _check_job_type(pool, job_type)
+        await check_job_type(pool, job_type)
         runs = await queries.history(
             pool, job_type=job_type, status=status, triggered_by=triggered_by, limit=limit + 1, before=behind
         )
@@ -174,7 +174,7 @@ async def cancel(past: History, identity: Identity, run_id: int) -> JobRun:
     return run
 
 
-async def _check_job_type(pool: Pool, job_type: str | None) -> None:
+async def check_job_type(pool: Pool, job_type: str | None) -> None:
     """Known is what a runner announced, and what has ever run."""
     if job_type is None:
         return

@@ -41,11 +41,13 @@ COMMANDS = {
     "show": Command(_USE, "Show one run's events as a timeline.", "show:show_command"),
     "tail": Command(_USE, "Show events as they happen.", "tail:tail_command"),
     "jobs": Command(_USE, "List the jobs and when they run next.", "jobs:jobs_command"),
+    "slots": Command(_USE, "List the slots that did not become a run, and why.", "ledger:slots_command"),
     "signin": Command(_USE, "Print a new link to sign in to the panel with.", "access:signin_command"),
     "token": Command(_USE, "Print a new API token.", "access:token_command"),
     "env": Command(_USE, "Print where Kronik is, for a shell.", "env:env_command"),
     "rebuild": Command(_CARE, "Build the history anew from the events.", "replay:rebuild_command"),
     "verify": Command(_CARE, "Compare the history with the events.", "replay:verify_command"),
+    "parked": Command(_CARE, "List the messages that can't be read, and why.", "ledger:parked_command"),
     "nats-config": Command(
         _CARE, "Write the users of a NATS cluster's configuration.", "nats_config:nats_config_command"
     ),

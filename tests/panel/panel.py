@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from kronik.events import (
     Completed,
     Failed,
     JobDefined,
+    Outcome,
     RetryPolicy,
     RunEvent,
+    SlotSkipped,
     Started,
     Triggered,
     Warning,
@@ -70,6 +73,10 @@ class Stage:
         await self.start(run_id)
         await self.fail(run_id, error)
         return run_id
+
+    async def skipped(self, job_type: str, scheduled_for: datetime, outcome: Outcome, reason: str) -> None:
+        event = SlotSkipped(scheduled_for=scheduled_for, outcome=outcome, reason=reason)
+        await self._append(subjects.slot(job_type, outcome), event)
 
     async def say(self, run_id: int, job_type: str, **said: Any) -> None:
         """A line of the job's log or its progress, as its runner would publish it."""

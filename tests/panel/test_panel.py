@@ -1,5 +1,8 @@
 """The panel as people meet it: in a real browser, on the real API, told by real events."""
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 from kronik.events import Started, Triggered, Warning
 from playwright.async_api import Browser, Locator, expect
@@ -338,6 +341,16 @@ async def test_messages_that_cant_be_read_are_counted(panel: Panel, stage: Stage
     for _ in range(2):
         await stage.log.connection.jetstream().publish("jobs.run.CLEAN_UP.7.started", b"not an event")
     await expect(panel.page.get_by_role("note")).to_contain_text("2 beskeder kan ikke læses", timeout=10_000)
+
+
+async def test_slots_that_did_not_become_a_run_say_why(panel: Panel, stage: Stage) -> None:
+    await define_the_three(stage)
+    await stage.skipped("DAILY_MAINTENANCE", datetime(2026, 11, 20, 1, tzinfo=UTC), "paused", "by ADMIN:1")
+    skipped = panel.page.get_by_role("table", name="Tidspunkter, der ikke blev til en kørsel")
+    await expect(skipped.get_by_role("row").nth(1)).to_have_text(
+        re.compile(r"20\. nov 02:00\s+Daglig Vedligeholdelse\s+Tidsplanen var sat på pause"), timeout=10_000
+    )
+    await expect(skipped.get_by_title("by ADMIN:1")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])

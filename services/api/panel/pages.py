@@ -22,6 +22,7 @@ from services.api.trigger import History
 from services.infra.event_log import EventLog, LogUnavailable
 
 LATEST: Final = 10
+SKIPPED: Final = 5
 PAGE: Final = 50
 _WHILE_RUNNING_MS: Final = 1_500
 """How often a page with an unfinished run looks for progress, which is no event of the history."""
@@ -39,12 +40,15 @@ async def system(request: Asked, pool: NamedDependency[Pool], log: NamedDependen
     language, now = language_of(request), log.clock.now()
     jobs, last_runs = await queries.jobs(pool), await queries.last_runs_by_job(pool)
     latest = await queries.history(pool, limit=LATEST)
+    skipped = await queries.slots(pool, limit=SKIPPED)
+    definitions = {job.definition.job_type: job.definition for job in jobs}
     return _page(
         request,
         "system.html",
         language,
         cards=presentation.cards(jobs, last_runs, await _progress(log, last_runs), now, language),
-        rows=presentation.history(latest, {job.definition.job_type: job.definition for job in jobs}, now, language),
+        rows=presentation.history(latest, definitions, now, language),
+        skipped=presentation.skipped(skipped, definitions, now, language),
         every_ms=_WHILE_RUNNING_MS if any(run.status == "RUNNING" for run in last_runs.values()) else None,
         limit=LATEST,
         parked=await queries.parked_count(pool),

@@ -9,7 +9,7 @@ from kronik.events import JobDefined, Schedule, Warning
 from kronik.show import Show
 from msgspec import Struct
 
-from services.api.history.queries import DefinedJob, JobRun
+from services.api.history.queries import DefinedJob, JobRun, Slot
 from services.api.job_log import Line, Progress
 from services.api.panel import figures, params
 from services.api.panel.language import Language
@@ -48,6 +48,15 @@ class Row(Struct, frozen=True, kw_only=True):
     icon: Icon
     duration: str
     result: str
+
+
+class Skipped(Struct, frozen=True, kw_only=True):
+    """A slot that did not become a run. why: in the reader's language; reason: in the scheduler's own words."""
+
+    title: str
+    when: When
+    why: str
+    reason: str
 
 
 class ProgressBar(Struct, frozen=True):
@@ -208,6 +217,35 @@ def _row(run: JobRun, definition: JobDefined | None, now: datetime, language: La
         duration=duration(run.duration_ms, language),
         result=figures.short(_result(run), definition.show if definition else (), language),
     )
+
+
+def skipped(
+    slots: Iterable[Slot], definitions: dict[str, JobDefined], now: datetime, language: Language
+) -> list[Skipped]:
+    """In the order of the slots."""
+    return [
+        Skipped(
+            title=title(slot.job_type, definitions.get(slot.job_type), language),
+            when=when(slot.scheduled_for, now, language),
+            why=_why(slot, language),
+            reason=slot.reason,
+        )
+        for slot in slots
+    ]
+
+
+def _why(slot: Slot, language: Language) -> str:
+    match slot.outcome:
+        case "paused":
+            return language.text("The schedule was paused")
+        case "missed":
+            return language.text("It was too late for it")
+        case "coalesced":
+            return language.text("A later run did it as well")
+        case "overlapped":
+            return language.text("An earlier run was not finished")
+        case _:
+            return slot.reason
 
 
 def run_view(run: JobRun, definition: JobDefined | None, now: datetime, language: Language) -> RunView:

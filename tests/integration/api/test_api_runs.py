@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from kronik.events import Cancelled, Completed, Failed, Retrying, Triggered, Warning
+from kronik import subjects
+from kronik.events import Cancelled, Completed, Failed, Retrying, SlotSkipped, Triggered, Warning
 
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream
 from tests.servers import NatsServer
@@ -300,6 +301,34 @@ async def test_jobs_say_when_they_run_next_and_how_they_last_ran(api: Api, strea
     slots = [datetime.fromisoformat(slot) for slot in job["nextSlots"]]
     assert len(slots) == 5
     assert all(slot - timedelta(days=2) < datetime.now(UTC) + timedelta(days=5) for slot in slots)
+
+
+async def test_slots_that_did_not_become_a_run_say_why(api: Api, stream: Stream) -> None:
+    begin = datetime(2026, 11, 20, 2, tzinfo=UTC)
+    for job_type in (JOB, "OTHER_JOB"):
+        await stream.define(job_type)
+        for day, outcome in enumerate(("paused", "missed", "coalesced")):
+            skipped = SlotSkipped(scheduled_for=begin + timedelta(days=day), outcome=outcome, reason=f"because {day}")
+            last = await stream.append(subjects.slot(job_type, outcome), skipped)
+    await api.projected(last)
+    newest, older = (await api.get("slot", jobType=JOB, limit=2)).json()
+    assert (newest["jobType"], newest["scheduledFor"]) == (JOB, "2026-11-22T02:00:00Z")
+    assert (newest["outcome"], newest["reason"], older["outcome"]) == ("coalesced", "because 2", "missed")
+    every = (await api.get("slot")).json()
+    assert [slot["scheduledFor"][:10] for slot in every] == [f"2026-11-{day}" for day in (22, 22, 21, 21, 20, 20)]
+    assert {slot["jobType"] for slot in every[:2]} == {JOB, "OTHER_JOB"}
+    assert (await api.get("slot", jobType="NO_SUCH")).status_code == 404
+    assert (await api.get("slot", limit=101)).status_code == 400
+
+
+async def test_messages_that_cant_be_read_are_listed_with_their_problem(api: Api, stream: Stream) -> None:
+    await stream.publish("jobs.slot.DEMO_JOB.missed", b"{")
+    last = await stream.publish("jobs.trigger.lower.ops", b"")
+    await api.projected(last)
+    newest, older = (await api.get("parked")).json()
+    assert (newest["sequence"], newest["subject"]) == (last, "jobs.trigger.lower.ops")
+    assert older["problem"]
+    assert len((await api.get("parked", limit=1)).json()) == 1
 
 
 async def test_an_admin_changes_a_schedule(api: Api, stream: Stream) -> None:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from kronik.events import ScheduleChanged, Warning
 
+from services.api.history.queries import Slot
 from services.api.job_log import Line, Progress
 from services.api.panel import presentation
 from services.api.panel.language import language
@@ -108,6 +109,22 @@ def test_a_row_of_the_history() -> None:
         "2.3s",
         "+5 inhab",
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        ("paused", "The schedule was paused"),
+        ("missed", "It was too late for it"),
+        ("coalesced", "A later run did it as well"),
+        ("overlapped", "An earlier run was not finished"),
+        ("of a later version", "its reason"),
+    ],
+)
+def test_a_skipped_slot_says_why(outcome: str, why: str) -> None:
+    slot = Slot(7, "NIGHTLY", NOW, outcome, "its reason", NOW)
+    (skipped,) = presentation.skipped([slot], {}, NOW, EN)
+    assert (skipped.title, skipped.why, skipped.reason) == (presentation.title("NIGHTLY", None, EN), why, "its reason")
 
 
 def test_a_run_of_a_job_nobody_announced_is_shown_by_its_type() -> None:

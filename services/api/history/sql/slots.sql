@@ -1,5 +1,13 @@
-SELECT sequence, job_type, scheduled_for, outcome, reason, recorded_at
-FROM history.slot
-WHERE $1::text IS NULL OR job_type = $1
-ORDER BY scheduled_for DESC, sequence DESC
+-- Newest first. Job by job, because the index is: without a job type there would be all slots to sort.
+SELECT newest.*
+FROM history.job
+CROSS JOIN LATERAL (
+    SELECT sequence, job_type, scheduled_for, outcome, reason, recorded_at
+    FROM history.slot
+    WHERE slot.job_type = job.job_type
+    ORDER BY scheduled_for DESC, sequence DESC
+    LIMIT $2
+) AS newest
+WHERE $1::text IS NULL OR job.job_type = $1
+ORDER BY newest.scheduled_for DESC, newest.sequence DESC
 LIMIT $2

@@ -1,0 +1,34 @@
+"""What did not become a run, and why, over HTTP: slots that were skipped, messages that can't be read."""
+
+from typing import Annotated, Any
+
+from litestar import Router, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from services.api.history import queries
+from services.api.history.projections import Parked
+from services.api.history.queries import Pool, Slot
+from services.api.problems import documented
+from services.api.runs import check_job_type
+
+Limit = Annotated[int, QueryParameter(ge=1, le=100)]
+
+
+@get("/slot", responses=documented(400, 401, 403, 404, 503), summary="Due slots that did not become a run, and why")
+async def slots(
+    pool: NamedDependency[Pool],
+    job_type: Annotated[str | None, QueryParameter(name="jobType", max_length=200)] = None,
+    limit: Limit = 10,
+) -> list[Slot]:
+    await check_job_type(pool, job_type)
+    return await queries.slots(pool, job_type, limit)
+
+
+@get("/parked", responses=documented(400, 401, 403, 503), summary="Messages that can't be read, and why")
+async def parked(pool: NamedDependency[Pool], limit: Limit = 10) -> list[Parked]:
+    return await queries.parked(pool, limit)
+
+
+_handlers: list[Any] = [slots, parked]
+ledger_router = Router("/", route_handlers=_handlers, tags=["jobs"])
