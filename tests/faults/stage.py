@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 import random
-import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -24,6 +21,7 @@ from services.stack.port import find_free
 from tests import servers
 from tests.faults.load import Load
 from tests.faults.raw_stream import RawStream, Verdict, connect, judge, until
+from tests.faults.workshop import forgotten_sockets, logs
 from tests.processes import Process
 from tests.servers import NatsServer
 
@@ -159,7 +157,7 @@ async def stage(seed: int, *, nodes: int = 1, on: NatsServer | None = None) -> A
 
     on: a server that runs already, instead of so many new nodes.
     """
-    with _left_open(), _logs() as directory, _servers(nodes) if on is None else nullcontext([on]) as running:
+    with forgotten_sockets(), logs() as directory, _servers(nodes) if on is None else nullcontext([on]) as running:
         url = ",".join(server.url for server in running)
         async with connect(url) as connection:
             await _provision(connection, nodes)
@@ -233,24 +231,3 @@ async def _provision(connection: Client, replicas: int) -> None:
         except (NatsError, TimeoutError, ProvisionFailed):
             assert time.monotonic() < give_up, "the streams can't be made"
             await asyncio.sleep(0.2)
-
-
-@contextmanager
-def _left_open() -> Iterator[None]:
-    """nats-py leaves sockets behind when it connects to a server that does not answer; they are collected here."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "unclosed <StreamWriter|unclosed transport|loop is closed", ResourceWarning)
-        yield
-        gc.collect()
-
-
-@contextmanager
-def _logs() -> Iterator[Path]:
-    """A directory for logs, kept where the block fails."""
-    directory = Path(tempfile.mkdtemp(prefix="kronik-faults-"))
-    try:
-        yield directory
-    except BaseException as error:
-        error.add_note(f"logs: {directory}")
-        raise
-    shutil.rmtree(directory, ignore_errors=True)

@@ -3,13 +3,9 @@
 import asyncio
 import atexit
 import contextlib
-import gc
 import json
 import random
-import shutil
-import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +25,7 @@ from services.infra.event_log import EventLog
 from services.infra.provision import provision
 from tests import servers
 from tests.faults.raw_stream import RawStream, connect
+from tests.faults.workshop import forgotten_sockets, logs
 from tests.processes import Process
 from tests.servers import NatsServer, PostgresServer
 
@@ -138,7 +135,7 @@ class System:
 @asynccontextmanager
 async def system(seed: int, *, postgres: bool = False) -> AsyncIterator[System]:
     """Servers of this block's own, the streams made, nobody at work. Logs are kept when something fails."""
-    with _forgotten_sockets(), _logs() as directory, servers.nats() as nats, _postgres(postgres) as database:
+    with forgotten_sockets(), logs() as directory, servers.nats() as nats, _postgres(postgres) as database:
         async with connect(nats.url) as connection, _event_log(nats.url) as log:
             await provision(log.connection, replicas=1)
             made = System(nats, connection, log, RawStream(connection), random.Random(seed), directory, database)
@@ -149,29 +146,6 @@ async def system(seed: int, *, postgres: bool = False) -> AsyncIterator[System]:
                 yield made
             finally:
                 made.clean_up()
-
-
-@contextmanager
-def _forgotten_sockets() -> Iterator[None]:
-    """nats-py leaves the sockets of connects that took too long to the garbage collector."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        try:
-            yield
-        finally:
-            gc.collect()
-
-
-@contextmanager
-def _logs() -> Iterator[Path]:
-    """A directory for logs, kept where the block fails."""
-    directory = Path(tempfile.mkdtemp(prefix="kronik-system-"))
-    try:
-        yield directory
-    except BaseException as error:
-        error.add_note(f"logs: {directory}")
-        raise
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @cache
