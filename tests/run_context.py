@@ -10,7 +10,7 @@ class Log:
 
     lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
-    def info(self, event: str, **fields: object) -> None:
+    def info(self, event: str, /, **fields: object) -> None:
         self.lines.append((event, fields))
 
     warning = info

@@ -41,7 +41,7 @@ async def alone(run: RunContext, params: Nap) -> dict[str, int]:
 
 @job("WARNS", retry=ONCE)
 async def warns(run: RunContext, params: NoParams) -> dict[str, int]:
-    run.log.info("looking", things=2)
+    run.log.info("looking", things=2, event="full moon", text="no", run_id=7)
     run.warn("could not be updated", item="household 17")
     return {"done": 1}
 

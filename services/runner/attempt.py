@@ -37,7 +37,7 @@ from services.infra.event_reader import Stored, stored_message
 from services.infra.failpoints import failpoint
 from services.runner.context import Context, flush_lines, publish_lines
 from services.runner.lease import LeaseKeeper
-from services.runner.performance import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, perform
+from services.runner.performance import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, perform, timed_out
 from services.runner.registry import milliseconds, policy
 
 log = logs.get()
@@ -310,7 +310,7 @@ def conclusion(
         case Raised():
             failure = outcome
         case TimedOut():
-            failure = Raised(f"timed out after {job.timeout}", "Timeout")
+            failure = Raised(timed_out(job), "Timeout")
         case Ignored():
             failure = Raised(f"{outcome.why} and ignored its cancellation", "Timeout")
         case _:

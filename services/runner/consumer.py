@@ -31,6 +31,8 @@ _LOOK_EVERY_S = 2.0
 _PULL_S = 5.0
 _PAUSE_S = 0.5
 _ANSWER_S = 1.0
+_UNREAD_S = 0.2
+_BLOCKED_S = 1.0
 _NOTHING_CAME = "408"
 
 
@@ -75,7 +77,11 @@ class Pull:
         try:
             api = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{self.consumer}"
             await self.connection.publish(api, json.dumps(request).encode(), reply=inbox)
-            return await answers.next_msg(timeout=within_s)
+            try:
+                return await answers.next_msg(timeout=within_s)
+            except NatsTimeout:
+                # While a job blocks the loop nobody reads the socket: the answer may lie in it.
+                return await answers.next_msg(timeout=_UNREAD_S)
         finally:
             if not self.connection.is_closed:
                 await answers.unsubscribe()
@@ -177,7 +183,11 @@ class Consumers:
     async def look_after(self) -> None:
         """Bring back what was lost: a consumer that somebody deleted, a pulling loop that ended."""
         while True:
+            asleep_s = monotonic_s()
             await asyncio.sleep(_LOOK_EVERY_S)
+            late_s = monotonic_s() - asleep_s - _LOOK_EVERY_S
+            if late_s > _BLOCKED_S:
+                log.warning("event_loop_blocked", for_s=round(late_s, 1), running=sorted(self.attempts.holdings))
             try:
                 await self.run_once()
             except (NatsError, TimeoutError, ConsumerRefused) as error:

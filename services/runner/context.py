@@ -81,20 +81,21 @@ class RunLog:
             run_id=context.id, job=context.job_type, attempt=context.attempt
         )
 
-    def info(self, event: str, **fields: object) -> None:
+    def info(self, event: str, /, **fields: object) -> None:
         self._write("info", event, fields)
 
-    def warning(self, event: str, **fields: object) -> None:
+    def warning(self, event: str, /, **fields: object) -> None:
         self._write("warning", event, fields)
 
-    def error(self, event: str, **fields: object) -> None:
+    def error(self, event: str, /, **fields: object) -> None:
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         shown = {name: clean(str(value), 2_000) for name, value in fields.items() if value is not None}
         line = {"time": self._clock.now(), "attempt": self._context.attempt, "level": level}
         self._context.lines.append({**line, "event": clean(str(event), 2_000), "fields": shown})
-        getattr(self._logger, level)("job_log", text=event, **shown)
+        # The job's fields stay together: a name among them must not take the place of the run's id or of the text.
+        getattr(self._logger, level)("job_log", text=event, **({"fields": shown} if shown else {}))
 
 
 async def publish_lines(connection: Client, context: Context) -> None:

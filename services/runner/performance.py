@@ -77,8 +77,13 @@ async def perform(
     context.cancel()
     late = not stop.is_set()
     if not await _end(task, grace_s):
-        return Ignored(f"timed out after {job.timeout}" if late else "was told to stop")
+        return Ignored(timed_out(job) if late else "was told to stop")
     return TimedOut(job.timeout) if late else Stopped()
+
+
+def timed_out(job: Job) -> str:
+    """What the error of an attempt that took too long says."""
+    return f"timed out after {job.timeout.total_seconds():g} s"
 
 
 async def _call(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Any:

@@ -4,14 +4,18 @@ import asyncio
 import itertools
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
 
+import nats
 import pytest
 from kronik.events import JobDefined
 from kronik.run import decide_cancel
 from nats.aio.client import Client
 
 from services.infra.event_log import Appended, EventLog
+from services.runner.consumer import Pull
 from tests.processes import Process, runner
 from tests.runs import executing, finished, story, trigger
 
@@ -145,14 +149,14 @@ async def test_cancel_before_the_start(nats_client: Client, event_log: EventLog)
 @pytest.mark.usefixtures("running")
 async def test_a_timeout_reaches_a_job_in_a_thread(nats_client: Client, event_log: EventLog) -> None:
     run = await finished(event_log, await trigger(nats_client, "THREAD", '{"ms": 9000}'))
-    assert (run.status, run.error) == ("FAILED", "timed out after 0:00:01")
+    assert (run.status, run.error) == ("FAILED", "timed out after 1 s")
 
 
 async def test_a_job_that_ignores_its_end_costs_the_process_not_the_run(
     nats_client: Client, event_log: EventLog, running: Process
 ) -> None:
     run = await finished(event_log, await trigger(nats_client, "DEAF", '{"ms": 60000}'))
-    assert run.error == "timed out after 0:00:00.500000 and ignored its cancellation"
+    assert run.error == "timed out after 0.5 s and ignored its cancellation"
     assert running.ended() == 75
 
 
@@ -163,6 +167,31 @@ async def test_a_blocked_event_loop_keeps_its_run(nats_client: Client, event_log
         for run_id in run_ids:
             run = await finished(event_log, run_id)
             assert (run.status, run.attempt) == ("SUCCESS", 1)
+
+
+async def test_a_blocked_event_loop_is_said(nats_client: Client, running: Process) -> None:
+    await trigger(nats_client, "BLOCKS", '{"ms": 4000}')
+    running.wait_for_log("event_loop_blocked", within_s=20)
+
+
+async def test_an_answer_that_came_while_the_loop_was_blocked_is_taken(nats_client: Client, nats_url: str) -> None:
+    """Blocked for so long that the pull's own timer has run out as well."""
+    await nats_client.jetstream().add_consumer("JOBS", durable_name="runner-NAP", filter_subject="jobs.trigger.NAP.*")
+    subscription = await nats_client.jetstream().pull_subscribe_bind("runner-NAP", "JOBS")
+    asking = asyncio.create_task(Pull("runner-NAP", nats_client, {}, subscription).fetch(1, 1.0))
+    while not (await nats_client.jetstream().consumer_info("JOBS", "runner-NAP")).num_waiting:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+    async def publish() -> None:
+        async with await nats.connect(nats_url) as other:
+            await trigger(other, "NAP")
+
+    elsewhere = threading.Thread(target=asyncio.run, args=(publish(),))
+    elsewhere.start()
+    elsewhere.join()
+    time.sleep(2.5)  # noqa: ASYNC251
+    (message,) = await asking
+    assert message.subject == "jobs.trigger.NAP.crm"
 
 
 async def test_a_killed_runner_is_replaced(
@@ -250,4 +279,4 @@ async def test_log_lines_and_progress_reach_the_joblog(nats_client: Client, even
             assert message.subject == f"joblog.WARNS.{run_id}"
             lines.append(json.loads(message.data))
     assert [line["event"] for line in lines] == ["looking", "could not be updated"]
-    assert lines[0]["fields"] == {"things": "2"}
+    assert lines[0]["fields"] == {"things": "2", "event": "full moon", "text": "no", "run_id": "7"}

@@ -19,6 +19,8 @@ from services.infra.schedule_words import in_words
 
 TROUBLE_LIMIT: Final = 200
 """Characters of a warning or an error on a card."""
+SHORT_LIMIT: Final = 60
+"""Characters of a result in the history."""
 
 Tone = Literal["success", "warning", "error", "info"]
 
@@ -198,9 +200,9 @@ def _trouble(run: JobRun, language: Language) -> str:
     return ""
 
 
-def _in_a_line(text: str) -> str:
+def _in_a_line(text: str, limit: int = TROUBLE_LIMIT) -> str:
     line = text.strip().partition("\n")[0]
-    return line if len(line) <= TROUBLE_LIMIT else f"{line[: TROUBLE_LIMIT - 1].rstrip()}…"
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 
 def history(runs: Sequence[JobRun], definitions: dict[str, JobDefined], now: datetime, language: Language) -> list[Row]:
@@ -215,8 +217,15 @@ def _row(run: JobRun, definition: JobDefined | None, now: datetime, language: La
         when=when(run.started_at, now, language),
         icon=icon(run, language),
         duration=duration(run.duration_ms, language),
-        result=figures.short(_result(run), definition.show if definition else (), language),
+        result=_in_short(run, definition.show if definition else (), language),
     )
+
+
+def _in_short(run: JobRun, show: tuple[Show, ...], language: Language) -> str:
+    """The figures that its job wants in the history, else the error, else what there is."""
+    result = _result(run)
+    text = figures.short(result, show, language) or run.error_message or figures.summary(result, show, language)
+    return _in_a_line(text, SHORT_LIMIT)
 
 
 def skipped(

@@ -127,9 +127,23 @@ def test_a_skipped_slot_says_why(outcome: str, why: str) -> None:
     assert (skipped.title, skipped.why, skipped.reason) == (presentation.title("NIGHTLY", None, EN), why, "its reason")
 
 
+@pytest.mark.parametrize(
+    ("fields", "result"),
+    [
+        ({"result_summary": '{"steps":20,"by":{"hand":1}}'}, "Steps: 20"),
+        ({"status": "FAILED", "error_message": "ValueError: no luck\nand more"}, "ValueError: no luck"),
+        ({"status": "FAILED", "error_message": "x" * 100}, "x" * 59 + "…"),
+        ({}, ""),
+    ],
+)
+def test_a_row_without_figures_of_its_own_says_what_there_is(fields: dict[str, object], result: str) -> None:
+    (row,) = presentation.history([a_run(**fields)], {}, NOW, EN)
+    assert row.result == result
+
+
 def test_a_run_of_a_job_nobody_announced_is_shown_by_its_type() -> None:
     (row,) = presentation.history([a_run(job_type="CLEAN_UP_LOGS", result_summary='{"rows":1}')], {}, NOW, EN)
-    assert (row.title, row.result) == ("Clean up logs", "")
+    assert (row.title, row.result) == ("Clean up logs", "Rows: 1")
 
 
 @pytest.mark.parametrize("text", ["not json", "[" * 5_000, "", None, "3", "[]"])
