@@ -15,7 +15,7 @@ from litestar.openapi.spec import Components, Reference, SecurityScheme
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from nats.aio.client import Client
 
-from services.api import events, health, problems, security
+from services.api import events, health, panel, problems, security
 from services.api.access import pages
 from services.api.access.gate import COOKIE, gate, provide_identity
 from services.api.changes import Changes
@@ -70,7 +70,7 @@ def create_app(
             pool.terminate()
 
     return Litestar(
-        route_handlers=[_admin_api(), *health.routes, *pages.routes, *_panel()],
+        route_handlers=[_admin_api(), *health.routes, *pages.routes, _panel()],
         lifespan=[resources],
         dependencies=_dependencies(),
         exception_handlers=problems.HANDLERS,
@@ -133,11 +133,8 @@ def _position(app: ASGIApp) -> ASGIApp:
     return with_position
 
 
-def _panel() -> list[Any]:
-    from services.api import panel
-
-    routes: list[Any] = getattr(panel, "routes", [])
-    return [Router("/", route_handlers=routes, middleware=[gate])] if routes else []
+def _panel() -> Router:
+    return Router("/", route_handlers=[panel.panel_router], middleware=[gate])
 
 
 def _openapi() -> OpenAPIConfig:

@@ -1,3 +1,3 @@
-from services.api.panel.router import panel_router, routes
+from services.api.panel.router import panel_router
 
-__all__ = ["panel_router", "routes"]
+__all__ = ["panel_router"]

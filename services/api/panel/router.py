@@ -1,6 +1,6 @@
 """Where the panel stands in the API: its pages behind the gate, its static files before it."""
 
-from typing import Any, Final
+from typing import Final
 
 from litestar import Router
 from litestar.datastructures import CacheControlHeader
@@ -24,5 +24,3 @@ _static = create_static_files_router(
 
 panel_router: Final = Router("/", route_handlers=[_pages, _static])
 """To stand behind the gate (of which the static files are excepted). Needs `pool`, `log`, `past` and `identity`."""
-
-routes: list[Any] = [panel_router]
