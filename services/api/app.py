@@ -24,6 +24,7 @@ from services.api.history.projector import Projector
 from services.api.history.queries import Pool
 from services.api.jobs import JobController
 from services.api.ledger import ledger_router
+from services.api.request_schemas import ClosedStructs
 from services.api.runs import RunController
 from services.api.trigger import History
 from services.infra import logs, nats_connection
@@ -77,6 +78,7 @@ def create_app(
         response_headers=security.HEADERS,
         request_max_body_size=BODY_LIMIT,
         openapi_config=_openapi(),
+        plugins=[ClosedStructs()],
         logging_config=None,
         debug=False,
     )

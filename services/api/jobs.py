@@ -19,7 +19,7 @@ from services.api.access.gate import needs
 from services.api.access.store import Identity
 from services.api.history import queries
 from services.api.history.queries import DefinedJob, JobRun, Pool
-from services.api.problems import BUSY, Problem, documented, invalid
+from services.api.problems import BUSY, NO_SCHEDULE, Problem, documented, invalid
 from services.api.trigger import History, unknown_job_type
 from services.infra import slots
 from services.infra.clock import Clock
@@ -55,12 +55,20 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     last_run: JobRun | None
 
 
+# Shown alone: `slots.check` refuses the same, and says why in words. Litestar takes keywords from `extra`.
+_CRON: dict[str, Any] = {
+    "description": "minute hour day-of-month month weekday, each within its limits; 400 for what can't be a schedule",
+    "extra": {"pattern": "^ *[0-9A-Za-z*/,#-]+( +[0-9A-Za-z*/,#-]+){4} *$"},
+}
+_TZ: dict[str, Any] = {"extra": {"enum": sorted(slots.zones())}}
+
+
 class ScheduleRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """What to change; what is left out stays. cron: null gives the job its own schedule back."""
 
     paused: bool | UnsetType = UNSET
-    cron: Annotated[str, Meta(max_length=128, pattern=r"^\s*\S+(\s+\S+){4}\s*$")] | UnsetType | None = UNSET
-    tz: str | UnsetType = UNSET
+    cron: Annotated[str, Meta(max_length=slots.EXPRESSION_LIMIT, extra_json_schema=_CRON)] | UnsetType | None = UNSET
+    tz: Annotated[str, Meta(extra_json_schema=_TZ)] | UnsetType = UNSET
     catch_up: CatchUp | UnsetType = UNSET
     overlap: Overlap | UnsetType = UNSET
     deadline_ms: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType | None = UNSET
@@ -193,7 +201,7 @@ def _schedule(default: Schedule | None, own: Schedule | None, wanted: ScheduleRe
         return own
     base = own or default
     if base is None and wanted.cron is UNSET:
-        raise invalid(next(iter(policies)), "there is no schedule to change: send cron as well")
+        raise Problem(NO_SCHEDULE, f"{', '.join(policies)}: there is no schedule to change. Send cron as well.")
     expression = wanted.cron if wanted.cron is not UNSET else base.expression if base else ""
     changed = msgspec.structs.replace(base or Schedule(expression, _ZONE), expression=expression, **policies)
     try:

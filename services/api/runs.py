@@ -1,7 +1,7 @@
 """Runs over HTTP: the history, one run, its events; trigger, rerun, cancel."""
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -30,13 +30,13 @@ from services.api.problems import (
     UNKNOWN_RUN,
     Problem,
     documented,
-    invalid,
 )
 from services.api.trigger import Asked, History
 from services.infra.event_log import Appended, Conflict, EventLog
 
 _CANCEL_TRIES = 5
 _LINES = 1_000
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRIGGER_EVENT = TYPE_OF[Triggered]
 
 RunId = Annotated[int, PathParameter(ge=1, le=2**53 - 1, description="The run's id")]
@@ -50,6 +50,12 @@ Key = Annotated[
     ),
 ]
 
+
+Cursor = Annotated[
+    str | None,
+    QueryParameter(pattern="^[0-9]{1,16}~[1-9][0-9]{0,15}$", description="From the Link header of the page before"),
+]
+"""Everything that fits the pattern is a place in the history: microseconds since 1970, and a run's id."""
 
 _AGAIN = {200: ResponseSpec(JobRun, description="The Idempotency-Key made this run before", generate_examples=False)}
 
@@ -85,9 +91,9 @@ class RunController(Controller):
         triggered_by: Annotated[
             str | None, QueryParameter(name="triggeredBy", min_length=1, max_length=200, pattern="^[^\\x00]*$")
         ] = None,
-        before: Annotated[str | None, QueryParameter(description="From the Link header of the page before")] = None,
+        before: Cursor = None,
     ) -> Response[list[JobRun]]:
-        behind = parse_cursor(before) if before is not None else None
+        behind = behind_cursor(before) if before is not None else None
         await check_job_type(pool, job_type)
         runs = await queries.history(
             pool, job_type=job_type, status=status, triggered_by=triggered_by, limit=limit + 1, before=behind
@@ -186,19 +192,13 @@ async def check_job_type(pool: Pool, job_type: str | None) -> None:
 
 def cursor(last: JobRun) -> str:
     """Where a page that ends with this run ends."""
-    return f"{last.started_at.isoformat().replace('+00:00', 'Z')}~{last.id}"
+    return f"{(last.started_at - _EPOCH) // _MICROSECOND}~{last.id}"
 
 
-def parse_cursor(cursor: str) -> Before:
-    """Raises Problem for what is not a cursor."""
-    started_at, _, id = cursor.partition("~")
-    try:
-        instant = datetime.fromisoformat(started_at)
-        if instant.tzinfo is None or not 0 < int(id) < 2**63:
-            raise ValueError
-    except ValueError:
-        raise invalid("before", f"{cursor[:80]!r} is not where a page ends") from None
-    return instant, int(id)
+def behind_cursor(cursor: str) -> Before:
+    """What a page that starts behind this cursor, which fits `Cursor`, goes on from."""
+    microseconds, _, id = cursor.partition("~")
+    return _EPOCH + int(microseconds) * _MICROSECOND, int(id)
 
 
 def _next_page(request: Request[Identity, Any, Any], last: JobRun) -> str:

@@ -62,13 +62,13 @@ async def history(
     pool: NamedDependency[Pool],
     log: NamedDependency[EventLog],
     job: Annotated[str, QueryParameter()] = "",
-    before: Annotated[str | None, QueryParameter()] = None,
+    before: runs.Cursor = None,
 ) -> Response[str]:
     """All runs, newest first, a page at a time. job: of this job type alone."""
     language = language_of(request)
     definitions = await _definitions(pool)
     found = await queries.history(
-        pool, job_type=job or None, limit=PAGE + 1, before=runs.parse_cursor(before) if before else None
+        pool, job_type=job or None, limit=PAGE + 1, before=runs.behind_cursor(before) if before else None
     )
     return _page(
         request,

@@ -34,6 +34,20 @@ PARAMS = {
 SUMMARY = {"householdsCreated": 2, "text": "æøå 👍"}
 
 
+def a_definition(job_type: str = JOB, params: dict[str, Any] | None = None) -> JobDefined:
+    return JobDefined(
+        job_type=job_type,
+        title={"da": "Prøve", "en": "Demo"},
+        description="A job for tests",
+        params_schema=PARAMS if params is None else params,
+        result_schema={},
+        schedule=Schedule(expression="0 2 * * *", tz="Europe/Copenhagen"),
+        timeout_ms=60_000,
+        retry=RetryPolicy(attempts=3, wait_ms=10, max_wait_ms=100),
+        concurrency=1,
+    )
+
+
 @dataclass
 class Stream:
     """Writes what runners, schedulers and other services write."""
@@ -41,18 +55,7 @@ class Stream:
     log: EventLog
 
     async def define(self, job_type: str = JOB, params: dict[str, Any] | None = None) -> int:
-        definition = JobDefined(
-            job_type=job_type,
-            title={"da": "Prøve", "en": "Demo"},
-            description="A job for tests",
-            params_schema=PARAMS if params is None else params,
-            result_schema={},
-            schedule=Schedule(expression="0 2 * * *", tz="Europe/Copenhagen"),
-            timeout_ms=60_000,
-            retry=RetryPolicy(attempts=3, wait_ms=10, max_wait_ms=100),
-            concurrency=1,
-        )
-        return await self.append(subjects.definition(job_type), definition)
+        return await self.append(subjects.definition(job_type), a_definition(job_type, params))
 
     async def trigger(self, job_type: str = JOB, origin: str = "cron", **fields: Any) -> int:
         return await self.append(subjects.trigger(job_type, origin), Triggered(**fields))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import pytest
 from kronik import subjects
 from kronik.events import Cancelled, Completed, Failed, Retrying, SlotSkipped, Triggered, Warning
 
-from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream
+from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, a_definition
 from tests.servers import NatsServer
 
 
@@ -108,8 +109,10 @@ async def test_pages_follow_each_other_without_a_gap(api: Api, stream: Stream) -
         ("jobType=%00", "jobType"),
         ("triggeredBy=%00", "triggeredBy"),
         ("before=yesterday", "before"),
-        ("before=2026-01-01~1", "before"),
-        ("before=2026-01-01T00:00:00Z~9223372036854775808", "before"),
+        ("before=", "before"),
+        ("before=1764000000000000~0", "before"),
+        ("before=1764000000000000~9223372036854775808", "before"),
+        ("before=-1~1", "before"),
     ],
 )
 async def test_a_bad_query_names_the_field_and_what_is_allowed(
@@ -386,6 +389,41 @@ async def test_a_trigger_that_is_stored_is_answered_though_nothing_projects_it(
         run_id = answer.json()["id"]
         assert (await api.get(f"job-run/{run_id}")).json() == answer.json()
     assert await stream.log.get(run_id)
+
+
+async def test_every_cursor_that_fits_its_pattern_is_a_place_in_the_history(api: Api, stream: Stream) -> None:
+    run_id = await stream.run()
+    await api.projected(run_id + 2)
+    for before, found in (("0~1", []), ("9999999999999999~9999999999999999", [run_id])):
+        answer = await api.get("job-run", before=before)
+        assert [run["id"] for run in answer.json()] == found
+
+
+async def test_a_job_without_a_schedule_has_none_to_change(api: Api, stream: Stream) -> None:
+    last = await stream.append(subjects.definition(JOB), msgspec.structs.replace(a_definition(), schedule=None))
+    await api.projected(last)
+    answer = await api.post(f"job/{JOB}/schedule", {"tz": "UTC"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:kronik:problem:no-schedule")
+    assert "cron" in answer.json()["detail"]
+
+
+async def test_openapi_closes_every_body_of_a_request(api: Api) -> None:
+    document = (await api.http.get("/schema/openapi.json", headers=api.viewer)).json()
+    calls = [call for methods in document["paths"].values() for call in methods.values() if call.get("requestBody")]
+    assert len(calls) == 2
+    for call in calls:
+        for content in call["requestBody"]["content"].values():
+            name = content["schema"]["$ref"].rpartition("/")[2]
+            assert (name, document["components"]["schemas"][name]["additionalProperties"]) == (name, False)
+
+
+async def test_openapi_says_what_a_schedule_may_be(api: Api) -> None:
+    document = (await api.http.get("/schema/openapi.json", headers=api.viewer)).json()
+    fields = document["components"]["schemas"]["ScheduleRequest"]["properties"]
+    assert re.search(fields["cron"]["pattern"], "*/5 0-23 1,L JAN mon#2")
+    assert not re.search(fields["cron"]["pattern"], "@daily")
+    assert "Europe/Copenhagen" in fields["tz"]["enum"]
+    assert "Mars" not in fields["tz"]["enum"]
 
 
 async def test_openapi_tells_of_the_calls_and_their_problems(api: Api) -> None:

@@ -1,0 +1,25 @@
+"""What OpenAPI says of the bodies that requests have, where Litestar leaves something out."""
+
+from typing import Any
+
+from litestar.openapi.spec import Schema
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+from msgspec import Struct
+
+
+class ClosedStructs(OpenAPISchemaPlugin):
+    """A struct that forbids unknown fields is an object without additional properties."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        if field_definition.is_union or not field_definition.is_subclass_of(Struct):
+            return False
+        struct: type[Struct] = field_definition.annotation
+        return struct.__struct_config__.forbid_unknown_fields
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
+        others = (one for one in schema_creator.plugins if one is not self)
+        told_by = next(one for one in others if schema_creator.plugin_supports_field(one, field_definition))
+        schema: Schema = told_by.to_openapi_schema(field_definition, schema_creator)
+        schema.additional_properties = False
+        return schema
