@@ -74,7 +74,7 @@ def create_app(
         route_handlers=[_admin_api(), *health.routes, *pages.routes, _panel()],
         lifespan=[resources],
         dependencies=_dependencies(),
-        exception_handlers=problems.HANDLERS,
+        exception_handlers=panel.HANDLERS,
         response_headers=security.HEADERS,
         request_max_body_size=BODY_LIMIT,
         openapi_config=_openapi(),
@@ -112,6 +112,7 @@ def _admin_api() -> Router:
         "/api/admin",
         route_handlers=[RunController, JobController, ledger_router, events.events],
         middleware=[_position, gate],
+        exception_handlers=problems.HANDLERS,
         security=[{"token": []}, {"session": []}],
     )
 

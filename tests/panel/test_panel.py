@@ -325,16 +325,33 @@ async def test_a_viewer_sees_everything_and_runs_nothing(panel: Panel, stage: St
     await panel.open(f"/admin/system/run/{run_id}")
     await expect(panel.page.get_by_role("button", name="Kør")).to_have_count(0)
     refused = await panel.page.request.post(
-        "/admin/system/job/CLEAN_UP/run", form={"key": "k"}, headers={"Origin": panel.address}
+        "/admin/system/job/CLEAN_UP/run", form={"key": "k"}, headers={"Origin": panel.address, "Accept": "text/html"}
     )
     assert refused.status == 403
     assert "Det må du ikke" in await refused.text()
 
 
 async def test_a_run_that_is_not_there_is_a_page_too(panel: Panel) -> None:
-    response = await panel.page.request.get("/admin/system/run/999999")
+    response = await panel.page.request.get("/admin/system/run/999999", headers={"Accept": "text/html"})
     assert response.status == 404
     assert "Her er ikke noget" in await response.text()
+
+
+async def test_what_cant_be_done_is_explained_in_the_language_of_the_page(panel: Panel, stage: Stage) -> None:
+    await stage.define(a_job("CLEAN_UP"))
+    waiting, finished = await stage.trigger("CLEAN_UP"), await stage.ran("CLEAN_UP")
+    await expect(panel.page.locator(f"#run-{finished}")).to_contain_text("✅")
+    refused = {
+        f"run/{waiting}/rerun": (409, "kun en afsluttet kørsel kan køres igen"),
+        f"run/{finished}/cancel": (409, "der er intet at annullere"),
+        "run/999999/cancel": (404, "Den kørsel findes ikke"),
+        "job/NOPE/run": (404, "Ingen runner har meldt sådan et job"),
+    }
+    for path, (status, said) in refused.items():
+        headers = {"Origin": panel.address, "Accept": "text/html"}
+        answer = await panel.page.request.post(f"/admin/system/{path}", form={"key": path}, headers=headers)
+        assert (path, answer.status) == (path, status)
+        assert said in await answer.text()
 
 
 async def test_messages_that_cant_be_read_are_counted(panel: Panel, stage: Stage) -> None:

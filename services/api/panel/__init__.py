@@ -1,3 +1,4 @@
+from services.api.panel.errors import HANDLERS
 from services.api.panel.router import panel_router
 
-__all__ = ["panel_router"]
+__all__ = ["HANDLERS", "panel_router"]

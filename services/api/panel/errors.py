@@ -1,27 +1,40 @@
-"""What went wrong, as a page: the same problems that the API answers with."""
+"""What went wrong, as a page for who prefers pages: the same problems that the API answers with."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
+from services.api import problems
 from services.api.panel.language import Language
 from services.api.panel.rendering import language_of, render
-from services.api.problems import BROKEN, NOT_SIGNED_IN, Problem, problem_of
+from services.api.problems import BROKEN, LINK_USED_UP, NOT_SIGNED_IN, Problem, problem_of
 from services.infra import logs
 
 log = logs.get()
 
+_OFFERED: Final = [problems.MEDIA_TYPE, "application/json", "text/html"]
+"""What an error can be answered as; what accepts everything gets the first."""
 
-def respond(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
+SIGN_IN: Final = "kronik signin"
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A page for a browser, problem details for everybody else."""
+    if request.accept.best_match(_OFFERED) == "text/html":
+        return _page(request, error)
+    return problems.respond(request, error)
+
+
+def _page(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
     """The page for a request that ended with this exception; what nobody expected is logged with its traceback."""
     problem = problem_of(error)
     if problem.kind is BROKEN:
         log.error("page_failed", path=request.url.path, exc_info=error)
     language = language_of(request)
     heading, explanation, command = _told(problem, language)
-    return render(
+    page = render(
         request,
         "message.html",
         language,
@@ -34,27 +47,55 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
         command=command,
         details=[f"{one.field}: {one.problem}" for one in problem.errors],
     )
+    page.headers.update(problem.headers)
+    return page
 
 
 def _told(problem: Problem, language: Language) -> tuple[str, str, str]:
-    """Heading, explanation, and a command to copy. An explanation that is about data is the problem's own."""
+    """Heading, explanation, and a command to copy."""
     say = language.text
     if problem.kind is NOT_SIGNED_IN:
-        return say("Sign in"), say("This command prints a link that signs you in:"), "kronik signin"
-    match problem.kind.status:
+        return say("Sign in"), say("This command prints a link that signs you in:"), SIGN_IN
+    if problem.kind is LINK_USED_UP:
+        explanation = say("A link signs in once, within an hour. This command prints a new one:")
+        return say("This link does not sign in any more"), explanation, SIGN_IN
+    return _heading(problem.kind.status, language), _explanation(problem, language), ""
+
+
+def _heading(status: int, language: Language) -> str:
+    say = language.text
+    match status:
         case 403:
-            heading = say("You may not do that")
+            return say("You may not do that")
         case 404:
-            heading = say("There is nothing here")
+            return say("There is nothing here")
         case 409:
-            heading = say("That can't be done now")
+            return say("That can't be done now")
         case 503:
-            heading = say("Kronik is out of reach right now")
+            return say("Kronik is out of reach right now")
         case status if status < 500:
-            heading = say("That could not be understood")
+            return say("That could not be understood")
         case _:
-            heading = say("Something went wrong")
-    return heading, problem.detail, ""
+            return say("Something went wrong")
+
+
+def _explanation(problem: Problem, language: Language) -> str:
+    """In the page's language for what a person at the panel may meet; else the problem's own, in English."""
+    say = language.text
+    known = {
+        problems.NOT_ALLOWED: say("Your account's role does not allow it."),
+        problems.CROSS_SITE: say("The request did not come from one of Kronik's own pages."),
+        problems.NOT_FOUND: say("Nothing stands at this address."),
+        problems.UNKNOWN_RUN: say("There is no such run."),
+        problems.UNKNOWN_JOB_TYPE: say("No runner has announced such a job."),
+        problems.RUN_FINISHED: say("The run is finished: there is nothing to cancel."),
+        problems.RUN_NOT_FINISHED: say("The run is not finished: only a finished run can be run again."),
+        problems.BUSY: say("Somebody else is changing this right now: try again."),
+        problems.KEY_REUSED: say("This page has asked for a run already, with other parameters. Load it anew first."),
+        problems.INVALID_PARAMS: say("The job does not take these parameters:"),
+        problems.BROKEN: say("The error is in the service's log."),
+    }
+    return known.get(problem.kind, problem.detail)
 
 
 HANDLERS: ExceptionHandlersMap = {Exception: respond, HTTPException: respond}

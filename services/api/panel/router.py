@@ -6,13 +6,11 @@ from litestar import Router
 from litestar.datastructures import CacheControlHeader
 from litestar.static_files import create_static_files_router
 
-from services.api.panel import actions, errors, pages
+from services.api.panel import actions, pages
 from services.api.panel.rendering import STATIC, STATIC_PATH
 
 _pages = Router(
-    "/",
-    route_handlers=[pages.system, pages.history, pages.run, actions.run_now, actions.rerun, actions.cancel],
-    exception_handlers=errors.HANDLERS,
+    "/", route_handlers=[pages.system, pages.history, pages.run, actions.run_now, actions.rerun, actions.cancel]
 )
 _static = create_static_files_router(
     STATIC_PATH,

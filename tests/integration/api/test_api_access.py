@@ -105,6 +105,38 @@ async def test_a_cookie_changes_things_from_our_own_pages_alone(
     assert answer.status_code == status
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "Accept-Language": "da"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "type", "said"),
+    [
+        ("/sign-in/used", 403, "link-used-up", ["Linket logger ikke længere ind", "kronik signin"]),
+        ("/admin/system", 401, "not-signed-in", ["Log ind", "kronik signin"]),
+        ("/admin/nowhere", 404, "not-found", ["Her er ikke noget", 'href="/admin/system"']),
+    ],
+)
+async def test_a_browser_gets_a_page_and_a_program_problem_details(
+    api: Api, path: str, status: int, type: str, said: list[str]
+) -> None:
+    page = await api.http.get(path, headers=BROWSER)
+    assert (page.status_code, page.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert [one for one in said if one not in page.text] == []
+    english = await api.http.get(path, headers={**BROWSER, "Accept-Language": "en"})
+    assert said[0] not in english.text
+
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.9"):
+        answer = await api.http.get(path, headers={"Accept": accept})
+        assert (answer.status_code, answer.json()["type"]) == (status, f"urn:kronik:problem:{type}")
+
+
+async def test_the_api_itself_answers_problem_details_whatever_is_accepted(api: Api) -> None:
+    answer = await api.http.get("/api/admin/job-run", headers=BROWSER)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
+    assert answer.headers["WWW-Authenticate"]
+
+
 async def test_signing_out_ends_the_session(api: Api, db: Connection) -> None:
     link = await store.create_sign_in_link(db, await store.ensure_admin(db))
     cookie = {"Cookie": f"{COOKIE}={await store.use_sign_in_link(db, link)}"}
