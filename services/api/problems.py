@@ -46,6 +46,7 @@ WRONG_METHOD = Kind("wrong-method", "This can't be done here", 405)
 RUN_FINISHED = Kind("run-finished", "The run is finished", 409)
 RUN_NOT_FINISHED = Kind("run-not-finished", "The run is not finished", 409)
 NO_SCHEDULE = Kind("no-schedule", "The job has no schedule", 409)
+PARAMS_UNKNOWN = Kind("params-unknown", "The run's params are not known", 409)
 BUSY = Kind("busy", "Somebody else is changing this", 409)
 KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request", 409)
 TOO_LARGE = Kind("too-large", "The body is too large", 413)
@@ -134,13 +135,13 @@ def problem_of(error: Exception) -> Problem:
         case asyncpg.UndefinedTableError() | asyncpg.InvalidSchemaNameError():
             detail = "The history's tables are not there: run `kronik rebuild`."
             return Problem(HISTORY_AWAY, detail, headers={"Retry-After": "10"})
-        case SerializationException() | RecursionError():
+        case SerializationException() | RecursionError() | UnicodeDecodeError():
             return Problem(MALFORMED, "The body must be one JSON document, nested no deeper than a few hundred levels.")
         case ValidationException():
             return _invalid_fields(error) if error.extra else _of_http(error)
         case HTTPException():
             return _of_http(error)
-        case _ if isinstance(error, _AWAY):
+        case _ if isinstance(error, _AWAY) and not isinstance(error, asyncpg.DataError):
             return Problem(HISTORY_AWAY, "Postgres does not answer.", headers={"Retry-After": "5"})
     return Problem(BROKEN, "The error is in the service's log.")
 

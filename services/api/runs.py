@@ -25,6 +25,7 @@ from services.api.history.queries import Before, JobRun, Pool
 from services.api.job_log import JobLog
 from services.api.problems import (
     BUSY,
+    PARAMS_UNKNOWN,
     RUN_FINISHED,
     RUN_NOT_FINISHED,
     UNKNOWN_RUN,
@@ -168,6 +169,8 @@ async def rerun(past: History, identity: Identity, run_id: int, key: str | None)
     run, _ = await _read(past.log, run_id)
     if not run.finished:
         raise Problem(RUN_NOT_FINISHED, f"Run {run_id} is {run.phase}: only a finished run can be run again.")
+    if run.problem is not None:
+        raise Problem(PARAMS_UNKNOWN, _unreadable(run_id, run.problem))
     wanted = Triggered(params=run.params, user_id=identity.user_id, rerun_of=run_id)
     return await triggering.trigger(past, identity, wanted, run.job_type, key)
 
@@ -227,6 +230,13 @@ async def _read(log: EventLog, run_id: int) -> tuple[Run, list[Recorded]]:
     if found is None:
         raise _unknown(run_id)
     return found
+
+
+def _unreadable(run_id: int, problem: str) -> str:
+    return (
+        f"Run {run_id} can't be run again: its trigger could not be read ({problem}), so its params are not known."
+        " Trigger the job anew, with the params that were meant."
+    )
 
 
 def _unknown(run_id: int) -> Problem:

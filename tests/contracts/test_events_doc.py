@@ -85,10 +85,10 @@ def _run(snippet: str, **environment: str) -> str:
 
 async def test_the_python_publisher_asks_for_a_run_and_learns_its_id(nats_client: Client, nats_url: str) -> None:
     publisher = _blocks("python")[0]
-    assert _run(publisher, KRONIK_NATS_URL=nats_url) == "run 1\n"
+    assert _run(publisher, NATS_URL=nats_url) == "run 1\n"
     stored = await nats_client.jetstream().get_msg(subjects.STREAM, 1)
     assert (stored.subject, stored.data) == ("jobs.trigger.HEYNABO_IMPORT.kitchen", b"{}")
-    assert _run(publisher, KRONIK_NATS_URL=nats_url) == "run 1\n", "the same Nats-Msg-Id is stored once"
+    assert _run(publisher, NATS_URL=nats_url) == "run 1\n", "the same Nats-Msg-Id is stored once"
 
 
 def test_the_python_reader_prints_what_it_says() -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from kronik.events import JobDefined
+from kronik.text import clean
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
@@ -68,7 +69,7 @@ async def history(
     language = language_of(request)
     definitions = await _definitions(pool)
     found = await queries.history(
-        pool, job_type=job or None, limit=PAGE + 1, before=runs.behind_cursor(before) if before else None
+        pool, job_type=clean(job, 200) or None, limit=PAGE + 1, before=runs.behind_cursor(before) if before else None
     )
     return _page(
         request,

@@ -181,6 +181,7 @@ async def test_a_trigger_answers_the_run_and_it_is_read_where_it_says(api: Api, 
         (b"{", "malformed-body", None),
         (b"\xff\xfe", "malformed-body", None),
         (b'{"jobType":"X","params":' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "malformed-body", None),
+        (b'{"jobType":"\xff"}', "malformed-body", None),
         (b"", "invalid-request", "body"),
         (b"[]", "invalid-request", "body"),
         (b"{}", "invalid-request", "jobType"),
@@ -266,6 +267,18 @@ async def test_a_rerun_repeats_a_finished_run_alone(api: Api, stream: Stream) ->
     assert answer.status_code == 201
     assert (answer.json()["rerunOf"], answer.json()["params"]) == (run_id, {"mode": "careful"})
     assert (await api.post("job-run/424242/rerun")).status_code == 404
+
+
+@pytest.mark.parametrize("body", [b'{"month": ', b"[1]", b'{"x":"' + b"a" * 900_000 + b'"}'])
+async def test_a_run_whose_params_were_never_known_is_not_rerun(api: Api, stream: Stream, body: bytes) -> None:
+    await stream.define()
+    run_id = await stream.publish(f"jobs.trigger.{JOB}.ops", body)
+    last = await stream.go_on(run_id, Failed(attempt=0, error="not valid", error_type="InvalidTrigger"))
+    await api.projected(last)
+    answer = await api.post(f"job-run/{run_id}/rerun")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:kronik:problem:params-unknown")
+    assert "params are not known" in answer.json()["detail"]
+    assert await stream.log.get(last + 1) is None
 
 
 async def test_a_cancel_is_asked_once_and_not_of_a_finished_run(api: Api, stream: Stream) -> None:
