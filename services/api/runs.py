@@ -220,9 +220,11 @@ async def _not_yet(past: History, run_id: int) -> JobRun:
     behind = (await queries.position(past.pool)).sequence < run_id
     if behind and await stream.stored_at(past.log.connection, run_id):
         found = await past.read_back(run_id, run_id)
-        if found:
-            return found
-    raise _unknown(run_id)
+    else:
+        found = await queries.run(past.pool, run_id)  # it may have been projected since its row was looked for
+    if found is None:
+        raise _unknown(run_id)
+    return found
 
 
 async def _read(log: EventLog, run_id: int) -> tuple[Run, list[Recorded]]:

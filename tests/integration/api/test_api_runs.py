@@ -157,6 +157,16 @@ async def test_an_unknown_run_is_404_at_once(api: Api, stream: Stream, id: int) 
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:kronik:problem:unknown-run")
 
 
+async def test_a_run_is_found_that_is_projected_while_it_is_looked_for(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    answers = []
+    for delay in range(400):
+        run_id = await stream.trigger()
+        await asyncio.sleep(delay % 40 / 5_000)  # to meet the projector at every point of its way
+        answers.append((await api.get(f"job-run/{run_id}")).status_code)
+    assert set(answers) == {200}
+
+
 async def test_a_trigger_answers_the_run_and_it_is_read_where_it_says(api: Api, stream: Stream) -> None:
     await api.projected(await stream.define())
     answer = await api.post("job-run/trigger", {"jobType": JOB, "params": {"month": "2026-10"}})
