@@ -90,6 +90,7 @@ def _explanation(problem: Problem, language: Language) -> str:
         problems.UNKNOWN_JOB_TYPE: say("No runner has announced such a job."),
         problems.RUN_FINISHED: say("The run is finished: there is nothing to cancel."),
         problems.RUN_NOT_FINISHED: say("The run is not finished: only a finished run can be run again."),
+        problems.PARAMS_UNKNOWN: say("Its trigger could not be read: its parameters are not known. Run the job anew."),
         problems.BUSY: say("Somebody else is changing this right now: try again."),
         problems.KEY_REUSED: say("This page has asked for a run already, with other parameters. Load it anew first."),
         problems.INVALID_PARAMS: say("The job does not take these parameters:"),
