@@ -14,8 +14,8 @@ from benchmarks.figures import Figure, latency, rate
 from services.api.access import store
 from services.api.history.rebuild import rebuild
 from services.api.history.verify import verify
-from services.infra import nats_connection
-from services.infra.provision import provision
+from services.log import connection as nats_connection
+from services.log.provision import provision
 from tests import processes, servers
 
 

@@ -6,10 +6,10 @@ import time
 from nats.aio.client import Client
 
 from benchmarks.figures import Figure, latency, rate
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
-from services.infra.provision import provision
+from services.log import connection as nats_connection
+from services.log.append import EventLog
+from services.log.provision import provision
 from tests import processes, servers
 
 

@@ -75,7 +75,7 @@ async def _idle(pid: int, seconds: float) -> list[Figure]:
 
 
 def _name(process: psutil.Process) -> str:
-    """`-m services.cli.service api` is api, `-m services.stack.sandbox --port 1` is stack.sandbox."""
+    """`-m services.cli.service api` is api, `-m services.dining.sandbox --port 1` is stack.sandbox."""
     line = process.cmdline()
     if "-m" not in line:
         return Path(line[0]).name

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from nats.aio.client import Client
 
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
-from services.infra.provision import provision
+from services.log import connection as nats_connection
+from services.log.append import EventLog
+from services.log.provision import provision
 from tests import servers
 
 for _name in [name for name in os.environ if name.startswith("KRONIK_")]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
-from services.runner.jobs.dining import Connection
+from services.dining.database import Connection
 from tests import servers
 
 TABLES = """dining.household, dining.app_user, dining.inhabitant, dining.season, dining.ticket_price,

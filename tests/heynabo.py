@@ -12,11 +12,11 @@ import uvicorn
 from kronik import NoParams
 from litestar import Litestar
 
-from services.runner.jobs.heynabo import api
-from services.runner.jobs.heynabo_import import HeynaboImportResult, heynabo_import
-from services.stack.sandbox.app import Options, create_app
-from services.stack.sandbox.community import Community
-from services.stack.sandbox.faults import Fault
+from services.dining.heynabo import api
+from services.dining.heynabo_import import HeynaboImportResult, heynabo_import
+from services.dining.sandbox.app import Options, create_app
+from services.dining.sandbox.community import Community
+from services.dining.sandbox.faults import Fault
 from tests.run_context import Run
 from tests.village import local
 

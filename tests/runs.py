@@ -8,7 +8,7 @@ from kronik.run import Run
 from kronik.subjects import run_aggregate
 from nats.aio.client import Client
 
-from services.infra.event_log import EventLog
+from services.log.append import EventLog
 
 
 async def trigger(connection: Client, job: str, body: bytes | str = b"", origin: str = "crm") -> int:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from kronik import subjects
 from kronik.events import JobDefined, Recorded, RetryPolicy, Schedule, ScheduleChanged, SlotSkipped, Triggered
 
-from services.infra import lifecycle, nats_connection
-from services.infra.event_log import Appended, EventLog
-from services.infra.event_reader import Stored
+from services.infra import lifecycle
+from services.log import connection as nats_connection
+from services.log.append import Appended, EventLog
+from services.log.event_reader import Stored
 from services.scheduler import open_runs, schedules
 from services.scheduler.feed import Feed
 from services.scheduler.loop import Scheduler

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.stack import nats_server, nats_users, postgres_server
+from services.log import accounts as nats_users
+from services.stack import nats_server, postgres_server
 from services.stack.port import find_free
 from services.stack.process import Command, popen_options
 

@@ -27,11 +27,12 @@ from services.api.ledger import ledger_router
 from services.api.request_schemas import ClosedStructs
 from services.api.runs import RunController
 from services.api.trigger import History
-from services.infra import logs, nats_connection
+from services.infra import logs
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
 from services.infra.lifecycle import end
 from services.infra.settings import ApiSettings
+from services.log import connection as nats_connection
+from services.log.append import EventLog
 
 log = logs.get()
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from services.api.history import projector, queries, stream
 from services.api.history.queries import Pool
-from services.infra.event_log import EventLog, LogUnavailable
+from services.log.append import EventLog, LogUnavailable
 
 
 class Alive(Struct, frozen=True):

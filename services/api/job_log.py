@@ -11,8 +11,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from services.infra import direct_get
-from services.infra.event_log import LogUnavailable
+from services.log import direct_get
+from services.log.append import LogUnavailable
 
 _BATCH: Final = 1000
 

@@ -23,8 +23,8 @@ from services.api.problems import BUSY, NO_SCHEDULE, Problem, documented, invali
 from services.api.trigger import History, unknown_job_type
 from services.infra import slots
 from services.infra.clock import Clock
-from services.infra.event_log import Appended, EventLog, Expected
 from services.infra.schedule_words import in_words
+from services.log.append import Appended, EventLog, Expected
 
 _NEXT = 5
 _TRIES = 5

@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from services.api import security
 from services.infra import logs
-from services.infra.event_log import LogRefused, LogUnavailable
+from services.log.append import LogRefused, LogUnavailable
 
 log = logs.get()
 

@@ -33,7 +33,7 @@ from services.api.problems import (
     documented,
 )
 from services.api.trigger import Asked, History
-from services.infra.event_log import Appended, Conflict, EventLog
+from services.log.append import Appended, Conflict, EventLog
 
 _CANCEL_TRIES = 5
 _LINES = 1_000

@@ -22,7 +22,7 @@ from services.api.history.projections import IDEMPOTENT
 from services.api.history.queries import JobRun, Pool
 from services.api.problems import INVALID_PARAMS, KEY_REUSED, UNKNOWN_JOB_TYPE, FieldError, Problem, invalid
 from services.infra import logs
-from services.infra.event_log import Appended, EventLog, LogUnavailable
+from services.log.append import Appended, EventLog, LogUnavailable
 
 logger = logs.get()
 

@@ -109,8 +109,8 @@ def _status_of(error: KronikError) -> int:
     from services.cli.runs import BadParam
     from services.cli.show import NoSuchRun
     from services.cli.target import NotRunning
-    from services.infra.event_log import LogUnavailable
     from services.infra.settings import InvalidSettings
+    from services.log.append import LogUnavailable
     from services.stack.reach import NatsUnreachable
 
     match error:

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 
 from services.cli import terminal
 from services.infra import settings
-from services.stack import nats_users, state
+from services.log import accounts as nats_users
+from services.stack import state
 
 Password = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]+$")]
 """What stands in an address (nats://user:password@host) and in a server's configuration as it is."""

@@ -14,8 +14,8 @@ from services.api.history.verify import Difference, VerifyReport
 from services.cli import target, terminal
 from services.cli.api import Unreachable
 from services.infra import logs
-from services.infra.event_reader import ReaderLost
 from services.infra.lifecycle import run_until_ctrl_c
+from services.log.event_reader import ReaderLost
 from services.stack import reach
 
 _ANSWERS_WITHIN_S = 10.0

@@ -5,8 +5,9 @@ import asyncio
 from msgspec import Struct
 
 from services.cli import terminal
-from services.infra import logs, nats_connection, settings
-from services.infra.provision import provision
+from services.infra import logs, settings
+from services.log import connection as nats_connection
+from services.log.provision import provision
 from services.stack import migrations, reach
 
 _WAIT_S = 60.0

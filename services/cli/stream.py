@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.infra import logs, nats_connection
+from services.infra import logs
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
+from services.log import connection as nats_connection
+from services.log.append import EventLog
 from services.stack import reach
 
 _ANSWERS_WITHIN_S = 5.0

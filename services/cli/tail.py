@@ -14,8 +14,8 @@ from rich.text import Text
 
 from services.cli import stream, target, terminal
 from services.cli.event_words import as_json, words
-from services.infra.event_reader import ReaderLost, Stored, open_reader
 from services.infra.lifecycle import run_until_ctrl_c
+from services.log.event_reader import ReaderLost, Stored, open_reader
 
 _AGAIN_AFTER_S = 1.0
 

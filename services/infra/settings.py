@@ -19,7 +19,7 @@ NatsUrl = Annotated[str, Meta(pattern=r"^(nats|tls|ws|wss)://")]
 DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 
 DEFAULT_JOBS = ",".join(
-    f"services.runner.jobs.{name}" for name in ("daily_maintenance", "monthly_billing", "heynabo_import")
+    f"services.dining.{name}" for name in ("daily_maintenance", "monthly_billing", "heynabo_import")
 )
 
 

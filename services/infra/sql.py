@@ -6,7 +6,7 @@ from importlib.resources import files
 
 @cache
 def load(package: str, name: str) -> str:
-    """The text of an SQL file: `load("services.runner.jobs", "sql/daily_maintenance/close.sql")`.
+    """The text of an SQL file: `load("services.api.history", "sql/position.sql")`.
 
     package: the importable package that `name`, a path with slashes, is relative to.
     Raises FileNotFoundError.

@@ -17,10 +17,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from services.infra import logs, nats_connection, settings
+from services.infra import logs, settings
 from services.infra.clock import SystemClock
-from services.infra.event_log import Appended, EventLog, Expected, LogUnavailable
-from services.infra.provision import wait_for_streams
+from services.log import connection as nats_connection
+from services.log.append import Appended, EventLog, Expected, LogUnavailable
+from services.log.provision import wait_for_streams
 from services.runner import registry
 from services.runner.attempt import Attempts
 from services.runner.consumer import Consumers

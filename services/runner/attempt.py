@@ -32,9 +32,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from services.infra import logs
-from services.infra.event_log import Conflict, EventLog, LogUnavailable
-from services.infra.event_reader import Stored, stored_message
 from services.infra.failpoints import failpoint
+from services.log.append import Conflict, EventLog, LogUnavailable
+from services.log.event_reader import Stored, stored_message
 from services.runner.context import Context, flush_lines, publish_lines
 from services.runner.lease import LeaseKeeper
 from services.runner.performance import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, perform, timed_out

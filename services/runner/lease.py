@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.infra import logs, nats_connection
+from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.infra.failpoints import failpoint
+from services.log import connection as nats_connection
 
 log = logs.get()
 

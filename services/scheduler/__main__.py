@@ -11,11 +11,12 @@ from kronik import KronikError
 from nats import micro
 from nats.aio.client import Client
 
-from services.infra import lifecycle, logs, nats_connection, settings
+from services.infra import lifecycle, logs, settings
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
-from services.infra.event_reader import Stored
-from services.infra.provision import wait_for_streams
+from services.log import connection as nats_connection
+from services.log.append import EventLog
+from services.log.event_reader import Stored
+from services.log.provision import wait_for_streams
 from services.scheduler import open_runs, schedules
 from services.scheduler.feed import Feed, StreamReplaced
 from services.scheduler.loop import Scheduler

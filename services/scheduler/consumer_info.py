@@ -6,7 +6,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.infra.event_log import LogUnavailable
+from services.log.append import LogUnavailable
 
 _CONSUMER_NOT_FOUND = 10014
 

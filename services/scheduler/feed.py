@@ -10,8 +10,8 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from services.infra import logs
-from services.infra.event_log import LogUnavailable
-from services.infra.event_reader import EventReader, ReaderLost, Stored, open_reader
+from services.log.append import LogUnavailable
+from services.log.event_reader import EventReader, ReaderLost, Stored, open_reader
 from services.scheduler.consumer_info import consumer_info
 from services.scheduler.stream_extent import first_sequence, stored_at
 

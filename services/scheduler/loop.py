@@ -48,8 +48,8 @@ from nats.errors import Error as NatsError
 
 from services.infra import logs
 from services.infra.clock import monotonic_s
-from services.infra.event_log import Appended, Conflict, EventLog, Expected
 from services.infra.failpoints import failpoint
+from services.log.append import Appended, Conflict, EventLog, Expected
 from services.scheduler.decisions import Decision, Fire, Skip, decide
 from services.scheduler.feed import Feed
 from services.scheduler.open_runs import OpenRuns

@@ -33,8 +33,8 @@ from nats.errors import Error as NatsError
 
 from services.infra import logs
 from services.infra.clock import monotonic_s
-from services.infra.event_log import Conflict, EventLog
 from services.infra.failpoints import failpoint
+from services.log.append import Conflict, EventLog
 from services.scheduler.consumer_info import consumer_info
 from services.scheduler.endings import Finding, end_of_cancelled, next_event
 from services.scheduler.feed import Feed

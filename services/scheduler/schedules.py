@@ -7,7 +7,7 @@ from kronik.errors import InvalidName
 from kronik.events import Recorded, Unknown
 
 from services.infra import logs
-from services.infra.event_reader import Stored
+from services.log.event_reader import Stored
 from services.scheduler.timeline import Timeline, evolve
 
 log = logs.get()

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from services.infra.event_log import LogUnavailable, parse_time
+from services.log.append import LogUnavailable, parse_time
 
 _NOT_FOUND: Final = "404"
 

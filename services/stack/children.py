@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from services.stack.nats_users import API, RUNNER, SCHEDULER
+from services.log.accounts import API, RUNNER, SCHEDULER
 from services.stack.port import LOOPBACK
 from services.stack.process import Command
 
@@ -49,5 +49,5 @@ def _service(name: str, env: dict[str, str]) -> Command:
 
 
 def sandbox(port: int) -> Command:
-    argv = (sys.executable, "-P", "-m", "services.stack.sandbox", "--port", str(port))
+    argv = (sys.executable, "-P", "-m", "services.dining.sandbox", "--port", str(port))
     return Command(name=SANDBOX, argv=argv)

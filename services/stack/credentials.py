@@ -5,8 +5,8 @@ import secrets
 from msgspec import Struct
 from msgspec.structs import replace
 
+from services.log.accounts import PERMISSIONS, SYSTEM
 from services.stack import port, state
-from services.stack.nats_users import PERMISSIONS, SYSTEM
 from services.stack.state import StateDirectory
 
 

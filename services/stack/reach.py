@@ -7,7 +7,7 @@ import nats
 from kronik import KronikError
 from nats.aio.client import Client
 
-from services.infra import nats_connection
+from services.log import connection as nats_connection
 
 
 class NatsUnreachable(KronikError):

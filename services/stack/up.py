@@ -22,9 +22,11 @@ from kronik import KronikError
 from msgspec import Struct
 from nats.aio.client import Client
 
-from services.infra import nats_connection, settings, sql
+from services.infra import settings
 from services.infra.clock import SystemClock
-from services.infra.provision import provision
+from services.log import accounts as nats_users
+from services.log import connection as nats_connection
+from services.log.provision import provision
 from services.stack import (
     children,
     credentials,
@@ -32,7 +34,6 @@ from services.stack import (
     leftovers,
     migrations,
     nats_server,
-    nats_users,
     port,
     postgres_server,
     reach,
@@ -231,11 +232,11 @@ class _Up:
 
     async def _fill_demo(self) -> str | None:
         """A made-up community, unless there is one, made up or real."""
-        from services.stack import demo
+        from services.dining import demo, statements
 
         connection = await asyncpg.connect(self._config.dining_database_url or self._addresses.database_url)
         try:
-            if not await connection.fetchval(sql.load("services.stack", "sql/dining_is_empty.sql")):
+            if not await connection.fetchval(statements.load("demo/is_empty")):
                 return None
             return str(await demo.fill(connection, now=SystemClock(self._config.clock_file).now()))
         finally:

@@ -15,7 +15,7 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.infra.provision import ProvisionFailed, provision
+from services.log.provision import ProvisionFailed, provision
 from services.stack import nats_server
 from services.stack.port import find_free
 from tests import servers

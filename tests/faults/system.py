@@ -19,10 +19,10 @@ import psutil
 from nats.aio.client import Client
 
 from services.api.access import store
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
-from services.infra.provision import provision
+from services.log import connection as nats_connection
+from services.log.append import EventLog
+from services.log.provision import provision
 from tests import servers
 from tests.faults.raw_stream import RawStream, connect
 from tests.faults.workshop import forgotten_sockets, logs

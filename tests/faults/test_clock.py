@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from kronik.events import Schedule
 
-from services.infra.provision import provision
+from services.log.provision import provision
 from tests import servers
 from tests.faults.figures import Report, scenario
 from tests.faults.raw_stream import RawStream, connect

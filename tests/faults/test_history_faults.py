@@ -12,7 +12,7 @@ import httpx
 
 from services.api.history.rebuild import rebuild
 from services.infra import lifecycle
-from services.infra.provision import provision
+from services.log.provision import provision
 from tests.faults.figures import Report, scenario, spread
 from tests.faults.flow import LANES, Flow
 from tests.faults.read_model import assert_equals_stream, table_hashes

@@ -15,10 +15,11 @@ import pytest
 from kronik import subjects
 from nats.aio.client import Client
 
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
-from services.stack import nats_server, nats_users
+from services.log import accounts as nats_users
+from services.log import connection as nats_connection
+from services.log.append import EventLog
+from services.stack import nats_server
 from services.stack.port import find_free
 from tests.processes import runner
 from tests.runs import finished, trigger

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from kronik import NoParams, PermanentError
 
-from services.runner.jobs.daily_maintenance import DailyMaintenanceResult, daily_maintenance
-from services.runner.jobs.dining import Connection
+from services.dining.daily_maintenance import DailyMaintenanceResult, daily_maintenance
+from services.dining.database import Connection
 from tests.run_context import Run
 from tests.village import ADULT_PRICE, BABY_PRICE, CHILD_PRICE, Village, local
 

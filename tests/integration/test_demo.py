@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from kronik import NoParams
 
-from services.runner.jobs.daily_maintenance import daily_maintenance
-from services.runner.jobs.dining import Connection
-from services.runner.jobs.monthly_billing import monthly_billing
-from services.stack.demo import NEWCOMERS, fill
-from services.stack.sandbox.community import HOUSEHOLDS, community
+from services.dining.daily_maintenance import daily_maintenance
+from services.dining.database import Connection
+from services.dining.demo import NEWCOMERS, fill
+from services.dining.monthly_billing import monthly_billing
+from services.dining.sandbox.community import HOUSEHOLDS, community
 from tests.heynabo import Heynabo, configure, serving, sync
 from tests.run_context import Run
 from tests.village import Village, local

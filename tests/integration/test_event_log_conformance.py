@@ -15,11 +15,11 @@ from kronik.events import CancelRequested, Completed, Started, Triggered, Unknow
 from kronik.run import Run
 from nats.aio.client import Client
 
-from services.infra import event_log as module
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import Appended, Conflict, EventLog, Expected, LogUnavailable
-from services.infra.provision import provision
+from services.log import append as module
+from services.log import connection as nats_connection
+from services.log.append import Appended, Conflict, EventLog, Expected, LogUnavailable
+from services.log.provision import provision
 from tests import servers
 from tests.model.memory_log import Fate, MemoryLog, MemoryStream, Publish, Read
 from tests.proxy import Proxy, proxy

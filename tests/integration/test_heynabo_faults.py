@@ -11,10 +11,10 @@ import httpx
 import pytest
 from kronik import PermanentError
 
-from services.runner.jobs.dining import Connection
-from services.runner.jobs.heynabo import api
-from services.stack.sandbox.community import community
-from services.stack.sandbox.faults import malformed
+from services.dining.database import Connection
+from services.dining.heynabo import api
+from services.dining.sandbox.community import community
+from services.dining.sandbox.faults import malformed
 from tests.heynabo import EMAIL, NOW, PASSWORD, configure, location, serving, sync, tally, user
 from tests.run_context import Run
 from tests.village import Village
@@ -29,11 +29,11 @@ def village(db: Connection) -> Village:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[str]:
-    """The address of `python -m services.stack.sandbox`, as `kronik up` starts it."""
+    """The address of `python -m services.dining.sandbox`, as `kronik up` starts it."""
     command = [
         sys.executable,
         "-m",
-        "services.stack.sandbox",
+        "services.dining.sandbox",
         "--port",
         "0",
         "--households",

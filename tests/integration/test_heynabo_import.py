@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from kronik import NoParams, PermanentError, job_of
 
-from services.runner.jobs import heynabo_import as heynabo_import_module
-from services.runner.jobs.daily_maintenance import daily_maintenance
-from services.runner.jobs.dining import Connection
-from services.runner.jobs.heynabo_import import HeynaboImportResult, heynabo_import
-from services.runner.jobs.monthly_billing import monthly_billing
-from services.stack.sandbox.community import community
+from services.dining import heynabo_import as heynabo_import_module
+from services.dining.daily_maintenance import daily_maintenance
+from services.dining.database import Connection
+from services.dining.heynabo_import import HeynaboImportResult, heynabo_import
+from services.dining.monthly_billing import monthly_billing
+from services.dining.sandbox.community import community
 from tests.heynabo import NOW, Heynabo, configure, location, serving, sync, tally, user
 from tests.run_context import Run
 from tests.village import Village, local

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from kronik import NoParams
 
-from services.runner.jobs.daily_maintenance import close, transact
-from services.runner.jobs.dining import Connection
-from services.runner.jobs.monthly_billing import BillingImbalance, MonthlyBillingResult, monthly_billing
+from services.dining.daily_maintenance import close, transact
+from services.dining.database import Connection
+from services.dining.monthly_billing import BillingImbalance, MonthlyBillingResult, monthly_billing
 from tests.run_context import Run
 from tests.village import Village, local
 

@@ -13,12 +13,12 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
-from services.infra.event_reader import open_reader
-from services.infra.provision import provision
-from services.stack.nats_users import API, OPERATOR, PROVISIONER, RUNNER, SCHEDULER, SYSTEM
+from services.log import connection as nats_connection
+from services.log.accounts import API, OPERATOR, PROVISIONER, RUNNER, SCHEDULER, SYSTEM
+from services.log.append import EventLog
+from services.log.event_reader import open_reader
+from services.log.provision import provision
 from tests import servers
 
 

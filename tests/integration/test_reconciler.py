@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from services.infra import clock as clocks
-from services.infra.event_log import Appended, EventLog
+from services.log.append import Appended, EventLog
 from services.scheduler import reconciler as module
 from services.scheduler.reconciler import Ended
 from tests.runs import story, trigger

@@ -5,7 +5,7 @@ Nothing that is finished may run again, and nothing that is running may be taken
 
 from nats.aio.client import Client
 
-from services.infra.event_log import EventLog
+from services.log.append import EventLog
 from tests.processes import runner
 from tests.runs import executing, finished, story, trigger
 

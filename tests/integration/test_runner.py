@@ -14,7 +14,7 @@ from kronik.events import JobDefined
 from kronik.run import decide_cancel
 from nats.aio.client import Client
 
-from services.infra.event_log import Appended, EventLog
+from services.log.append import Appended, EventLog
 from services.runner.consumer import Pull
 from tests.processes import Process, runner
 from tests.runs import executing, finished, story, trigger

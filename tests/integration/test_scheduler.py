@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from services.infra import lifecycle
-from services.infra.event_log import Appended, Conflict, EventLog, Expected
+from services.log.append import Appended, Conflict, EventLog, Expected
 from services.scheduler import feed, loop
 from services.scheduler.loop import slot_id
 from tests.scheduling import (

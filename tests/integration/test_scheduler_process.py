@@ -11,10 +11,10 @@ from kronik import subjects
 from kronik.events import Schedule
 from nats.aio.client import Client
 
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import EventLog
-from services.infra.provision import provision
+from services.log import connection as nats_connection
+from services.log.append import EventLog
+from services.log.provision import provision
 from tests import processes, servers
 from tests.runs import finished, trigger
 from tests.scheduling import define, handled, minute_after, triggers

@@ -7,8 +7,8 @@ import asyncpg
 import psutil
 from kronik.events import Triggered
 
-from services.infra import nats_connection
-from services.infra.event_log import Appended, EventLog
+from services.log import connection as nats_connection
+from services.log.append import Appended, EventLog
 from tests import servers
 
 

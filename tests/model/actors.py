@@ -16,7 +16,7 @@ from kronik import job as declare
 from kronik.events import AnyEvent
 from nats.aio.msg import Msg
 
-from services.infra.event_log import Appended, Conflict
+from services.log.append import Appended, Conflict
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
 from services.runner.performance import Ignored, Outcome, Raised, Returned, Stopped

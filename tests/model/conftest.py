@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.api import runs
-from services.infra import event_log
+from services.log import append as event_log
 from services.runner import attempt
 from services.scheduler import reconciler
 from tests.model import tasks

@@ -16,7 +16,7 @@ from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Recorded, Unknown
 from msgspec import Struct
 
-from services.infra.event_log import Appended, EventLog, LogUnavailable
+from services.log.append import Appended, EventLog, LogUnavailable
 
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 

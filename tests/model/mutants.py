@@ -8,7 +8,7 @@ from kronik.events import Cancelled, Completed, Failed, Recorded, RunEvent
 from kronik.run import Run, decide_delivery, evolve, holds
 from msgspec.structs import replace
 
-from services.infra.event_log import Appended, Conflict
+from services.log.append import Appended, Conflict
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
 from services.runner.performance import Outcome

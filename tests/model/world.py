@@ -16,7 +16,7 @@ from kronik.run import Run, begin, evolve
 from services.api import runs as api
 from services.api.access.store import Identity
 from services.api.problems import Problem
-from services.infra.event_log import LogUnavailable
+from services.log.append import LogUnavailable
 from services.runner.attempt import Attempts
 from services.scheduler import reconciler
 from services.scheduler.open_runs import OpenRuns

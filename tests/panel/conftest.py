@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 from playwright.async_api import Browser, async_playwright
 
-from services.infra.event_log import EventLog
+from services.log.append import EventLog
 from tests import processes
 from tests.panel.panel import Clock, Panel, Stage
 

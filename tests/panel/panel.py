@@ -26,7 +26,7 @@ from playwright.async_api import ConsoleMessage, Error, Page
 
 from services.api.access import store
 from services.api.access.store import Role
-from services.infra.event_log import Appended, EventLog
+from services.log.append import Appended, EventLog
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from nats.aio.client import Client
 
 from services.api import job_log
 from services.api.job_log import Progress
-from services.infra import nats_connection
 from services.infra.clock import SystemClock
-from services.infra.event_log import LogUnavailable
-from services.infra.provision import provision
+from services.log import connection as nats_connection
+from services.log.append import LogUnavailable
+from services.log.provision import provision
 from tests.servers import NatsServer
 
 NOW = SystemClock().now()

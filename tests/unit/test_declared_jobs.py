@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from kronik import Job, job_of
 
-from services.runner.jobs.daily_maintenance import (
+from services.dining.daily_maintenance import (
     Closed,
     Consumed,
     DailyMaintenanceResult,
@@ -12,8 +12,8 @@ from services.runner.jobs.daily_maintenance import (
     Transacted,
     daily_maintenance,
 )
-from services.runner.jobs.heynabo_import import heynabo_import
-from services.runner.jobs.monthly_billing import MonthlyBillingResult, monthly_billing
+from services.dining.heynabo_import import heynabo_import
+from services.dining.monthly_billing import MonthlyBillingResult, monthly_billing
 
 
 def declared(function: object) -> Job:

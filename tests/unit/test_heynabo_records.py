@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runner.jobs.heynabo import records
+from services.dining.heynabo import records
 
 TODAY = date(2026, 11, 12)
 USER = {"id": 5, "firstName": "Ida", "lastName": "Holm", "email": "ida@x.dk", "role": "full", "locationId": 1}

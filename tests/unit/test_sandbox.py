@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from services.runner.jobs.heynabo import records
-from services.stack.sandbox.community import community
-from services.stack.sandbox.faults import Fault, Switch, distort, malformed
+from services.dining.heynabo import records
+from services.dining.sandbox.community import community
+from services.dining.sandbox.faults import Fault, Switch, distort, malformed
 
 LOCATION_FIELDS = {"id", "type", "address", "street", "streetNumber", "city", "zipCode", "typeId", "hidden"}
 USER_FIELDS = {"id", "type", "email", "firstName", "lastName", "phone", "emergencyContact", "dateOfBirth", "role"}

@@ -17,7 +17,7 @@ from kronik.run import Run, begin, evolve
 from kronik.text import clean
 from msgspec import Struct
 
-from services.infra.event_reader import Stored
+from services.log.event_reader import Stored
 
 IDEMPOTENT: Final = "idempotent-"
 """How the ids of triggers begin that were sent with an Idempotency-Key."""

@@ -28,10 +28,10 @@ from services.api.history.projections import Checkpoint, Fold, Parked, park, pos
 from services.api.history.stream import CheckpointMismatch
 from services.api.history.tables import Connection
 from services.infra import logs
-from services.infra.event_log import LogUnavailable
-from services.infra.event_reader import EventReader, ReaderLost, Stored, open_reader
 from services.infra.failpoints import failpoint
 from services.infra.lifecycle import end
+from services.log.append import LogUnavailable
+from services.log.event_reader import EventReader, ReaderLost, Stored, open_reader
 
 log = logs.get()
 

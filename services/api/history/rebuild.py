@@ -34,9 +34,9 @@ from services.api.history.projector import Change, fold_in, notify
 from services.api.history.replay import Replay, Source, open_source
 from services.api.history.stream import CheckpointMismatch
 from services.api.history.tables import Connection
-from services.infra import nats_connection
 from services.infra.clock import monotonic_s
-from services.infra.event_reader import Stored
+from services.log import connection as nats_connection
+from services.log.event_reader import Stored
 
 NEXT = "history_next"
 

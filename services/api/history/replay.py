@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from services.api.history.projections import START, Checkpoint, Fold, Parked, position, read, run_id_of
 from services.api.history.wire import WireReader, WireRefused, open_wire
 from services.infra import logs
-from services.infra.event_reader import EventReader, Stored, open_reader
+from services.log.event_reader import EventReader, Stored, open_reader
 
 log = logs.get()
 

@@ -10,8 +10,8 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from services.api.history.projections import Checkpoint, position, read
-from services.infra.event_log import LogUnavailable, parse_time
-from services.infra.event_reader import Stored
+from services.log.append import LogUnavailable, parse_time
+from services.log.event_reader import Stored
 
 _ANSWER_WITHIN_S = 5
 

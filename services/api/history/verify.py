@@ -31,9 +31,9 @@ from services.api.history.projections import (
 )
 from services.api.history.replay import Replay, open_source
 from services.api.history.tables import Connection
-from services.infra import nats_connection
 from services.infra.clock import monotonic_s
-from services.infra.event_reader import Stored
+from services.log import connection as nats_connection
+from services.log.event_reader import Stored
 
 LISTED = 1_000
 """So many differences are listed; all are counted."""

@@ -19,7 +19,7 @@ from kronik import KronikError, subjects
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.infra.event_reader import ReaderLost, Stored
+from services.log.event_reader import ReaderLost, Stored
 
 _REQUEST = 5_000
 _HEARTBEAT_S = 5

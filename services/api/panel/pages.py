@@ -20,7 +20,7 @@ from services.api.panel.language import Language
 from services.api.panel.rendering import language_of, render
 from services.api.panel.timeline import Moment, timeline
 from services.api.trigger import History
-from services.infra.event_log import EventLog, LogUnavailable
+from services.log.append import EventLog, LogUnavailable
 
 LATEST: Final = 10
 SKIPPED: Final = 5

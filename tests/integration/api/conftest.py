@@ -21,9 +21,9 @@ from services.api.history import tables
 from services.api.history.projections import Checkpoint
 from services.api.history.projector import Projected, project
 from services.api.history.tables import Connection
-from services.infra.event_log import Appended, EventLog
-from services.infra.event_reader import open_reader
 from services.infra.settings import ApiSettings
+from services.log.append import Appended, EventLog
+from services.log.event_reader import open_reader
 
 JOB = "DEMO_JOB"
 PARAMS = {

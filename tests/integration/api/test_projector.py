@@ -16,10 +16,10 @@ from services.api.history.projections import Checkpoint
 from services.api.history.projector import CheckpointMoved, Projector, State, project
 from services.api.history.stream import CheckpointMismatch
 from services.api.history.tables import Connection
-from services.infra import nats_connection
-from services.infra.event_reader import Stored, open_reader
 from services.infra.lifecycle import end
-from services.infra.provision import provision
+from services.log import connection as nats_connection
+from services.log.event_reader import Stored, open_reader
+from services.log.provision import provision
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, project_all
 from tests.servers import NatsServer
 

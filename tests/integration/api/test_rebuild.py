@@ -11,8 +11,8 @@ from services.api.history import tables
 from services.api.history.rebuild import Progress, RebuildRunning, rebuild
 from services.api.history.tables import Connection
 from services.api.history.verify import verify
-from services.infra.nats_connection import close, connect
-from services.infra.provision import provision
+from services.log.connection import close, connect
+from services.log.provision import provision
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, project_all
 from tests.servers import NatsServer
 

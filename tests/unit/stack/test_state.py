@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from services.log.accounts import PERMISSIONS
 from services.stack import credentials, ready, state
-from services.stack.nats_users import PERMISSIONS
 from services.stack.ready import Ready
 from services.stack.state import StateDirectory, StateInUse, StateUnusable
 

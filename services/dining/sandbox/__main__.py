@@ -1,4 +1,4 @@
-"""`python -m services.stack.sandbox --port 8090`: a Heynabo for development and tests."""
+"""`python -m services.dining.sandbox --port 8090`: a Heynabo for development and tests."""
 
 import socket
 import sys
@@ -6,9 +6,9 @@ import sys
 import uvicorn
 from cyclopts import App
 
-from services.stack.sandbox.app import Options, create_app
-from services.stack.sandbox.community import HOUSEHOLDS, community
-from services.stack.sandbox.faults import Fault, Mode
+from services.dining.sandbox.app import Options, create_app
+from services.dining.sandbox.community import HOUSEHOLDS, community
+from services.dining.sandbox.faults import Fault, Mode
 
 cli = App(name="sandbox", help="Serve a made-up community over Heynabo's API.", version_flags=[])
 

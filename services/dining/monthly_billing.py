@@ -8,15 +8,14 @@ until there is one, it waits. Everything happens in one transaction, which is un
 from kronik import Cron, KronikError, NoParams, Retry, RunContext, Show, job, minutes
 from msgspec import Struct
 
-from services.infra import sql
-from services.runner.jobs import dining
+from services.dining import database, statements
 
-DUE = sql.load(__package__, "sql/monthly_billing/due.sql")
-PERIODS = sql.load(__package__, "sql/monthly_billing/periods.sql")
-INVOICES = sql.load(__package__, "sql/monthly_billing/invoices.sql")
-LINK = sql.load(__package__, "sql/monthly_billing/link.sql")
-UNPAYABLE = sql.load(__package__, "sql/monthly_billing/unpayable.sql")
-IMBALANCES = sql.load(__package__, "sql/monthly_billing/imbalances.sql")
+DUE = statements.load("monthly_billing/due")
+PERIODS = statements.load("monthly_billing/periods")
+INVOICES = statements.load("monthly_billing/invoices")
+LINK = statements.load("monthly_billing/link")
+UNPAYABLE = statements.load("monthly_billing/unpayable")
+IMBALANCES = statements.load("monthly_billing/imbalances")
 
 
 class BillingImbalance(KronikError):
@@ -48,7 +47,7 @@ class MonthlyBillingResult(Struct, frozen=True, rename="camel"):
 )
 async def monthly_billing(run: RunContext, params: NoParams) -> MonthlyBillingResult:
     """Makes one invoice per household for the transactions of every month that is over and not billed yet."""
-    async with dining.connect() as connection, dining.step(connection):
+    async with database.connect() as connection, database.step(connection):
         await connection.execute(DUE, run.now)
         await connection.execute(PERIODS, run.now)
         billed = await connection.fetchrow(INVOICES)
@@ -61,7 +60,7 @@ async def monthly_billing(run: RunContext, params: NoParams) -> MonthlyBillingRe
     return MonthlyBillingResult(billed["invoices_generated"], billed["total_amount"], len(skipped))
 
 
-async def _check_sums(connection: dining.Connection) -> None:
+async def _check_sums(connection: database.Connection) -> None:
     """Raises BillingImbalance, which undoes the billing."""
     wrong = await connection.fetch(IMBALANCES)
     if wrong:

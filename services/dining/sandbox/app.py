@@ -12,8 +12,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from services.stack.sandbox.community import Community
-from services.stack.sandbox.faults import DESCRIPTIONS, Fault, Mode, Switch, distort, malformed
+from services.dining.sandbox.community import Community
+from services.dining.sandbox.faults import DESCRIPTIONS, Fault, Mode, Switch, distort, malformed
 
 
 class Options(Struct, frozen=True, kw_only=True):

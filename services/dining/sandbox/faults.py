@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from services.stack.sandbox.community import Community, Record
+from services.dining.sandbox.community import Community, Record
 
 Mode = Literal["none", "500", "slow", "malformed", "empty", "unauthorized", "shrunk"]
 

@@ -8,12 +8,12 @@ from typing import TypeAlias
 import asyncpg
 from kronik import PermanentError
 
-from services.infra import sql
+from services.dining import statements
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 URL_SETTINGS = ("KRONIK_DINING_DATABASE_URL", "KRONIK_DATABASE_URL")
-LOCK = sql.load(__package__, "sql/dining/lock.sql")
+LOCK = statements.load("lock")
 
 
 def database_url() -> str:

@@ -23,8 +23,8 @@ from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBuffer
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
 
-from services.infra import direct_get
 from services.infra.clock import Clock, monotonic_s
+from services.log import direct_get
 
 _MEET_AGAIN = frozenset({10071, 10158, 10164})
 """JetStream's codes for a wrong expected sequence and for an append still in flight."""

@@ -9,13 +9,12 @@ from datetime import datetime
 from kronik import Cron, NoParams, Retry, RunContext, Show, job, minutes
 from msgspec import Struct
 
-from services.infra import sql
-from services.runner.jobs import dining
+from services.dining import database, statements
 
-CONSUME = sql.load(__package__, "sql/daily_maintenance/consume.sql")
-CLOSE = sql.load(__package__, "sql/daily_maintenance/close.sql")
-TRANSACT = sql.load(__package__, "sql/daily_maintenance/transact.sql")
-SCAFFOLD = sql.load(__package__, "sql/daily_maintenance/scaffold.sql")
+CONSUME = statements.load("daily_maintenance/consume")
+CLOSE = statements.load("daily_maintenance/close")
+TRANSACT = statements.load("daily_maintenance/transact")
+SCAFFOLD = statements.load("daily_maintenance/scaffold")
 
 
 class Consumed(Struct, frozen=True, rename="camel"):
@@ -71,7 +70,7 @@ class DailyMaintenanceResult(Struct, frozen=True, rename="camel"):
 )
 async def daily_maintenance(run: RunContext, params: NoParams) -> DailyMaintenanceResult:
     """Consumes past dinners, closes their orders, creates transactions, and books what people prefer for 60 days."""
-    async with dining.connect() as connection:
+    async with database.connect() as connection:
         run.progress(0, 4, "consume")
         consumed = await consume(connection, run.now)
         run.progress(1, 4, "close")
@@ -89,27 +88,27 @@ async def daily_maintenance(run: RunContext, params: NoParams) -> DailyMaintenan
     return DailyMaintenanceResult(consumed, closed, transacted, scaffolded)
 
 
-async def consume(connection: dining.Connection, now: datetime) -> Consumed:
+async def consume(connection: database.Connection, now: datetime) -> Consumed:
     """Dinners of the active season that began before `now` have been eaten."""
-    async with dining.step(connection):
+    async with database.step(connection):
         return Consumed(await connection.fetchval(CONSUME, now))
 
 
-async def close(connection: dining.Connection, now: datetime) -> Closed:
+async def close(connection: database.Connection, now: datetime) -> Closed:
     """Orders for dinners that have been eaten can't be changed any more."""
-    async with dining.step(connection):
+    async with database.step(connection):
         return Closed(await connection.fetchval(CLOSE, now))
 
 
-async def transact(connection: dining.Connection, now: datetime) -> Transacted:
+async def transact(connection: database.Connection, now: datetime) -> Transacted:
     """Every closed order is owed, once."""
-    async with dining.step(connection):
+    async with database.step(connection):
         return Transacted(await connection.fetchval(TRANSACT, now))
 
 
-async def scaffold(connection: dining.Connection, now: datetime) -> Scaffolded | None:
+async def scaffold(connection: database.Connection, now: datetime) -> Scaffolded | None:
     """Books what people prefer, takes back what they no longer do. None when no season is active."""
-    async with dining.step(connection):
+    async with database.step(connection):
         row = await connection.fetchrow(SCAFFOLD, now)
     if row is None:
         return None

@@ -11,11 +11,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from services.infra import sql
-from services.runner.jobs import daily_maintenance, dining
-from services.runner.jobs.heynabo import records
-from services.runner.jobs.heynabo_import import Import
-from services.stack.sandbox.community import community
+from services.dining import daily_maintenance, database, statements
+from services.dining.heynabo import records
+from services.dining.heynabo_import import Import
+from services.dining.sandbox.community import community
 
 NEWCOMERS = 2
 """Households that are left for an import to find."""
@@ -53,20 +52,20 @@ class DemoCounts(Struct, frozen=True):
         return f"{made}: {self.households} households, {self.inhabitants} inhabitants, {self.orders} orders"
 
 
-async def fill(connection: dining.Connection, *, now: datetime, seed: int = 7) -> DemoCounts:
+async def fill(connection: database.Connection, *, now: datetime, seed: int = 7) -> DemoCounts:
     """A community with 60 days behind it and 60 ahead, in one transaction; nothing, if any household exists.
 
     now: with a zone. The same `now` and `seed` make the same community. The last two past dinners are left for the
     next DAILY_MAINTENANCE, everything that was eaten is left for MONTHLY_BILLING, NEWCOMERS for HEYNABO_IMPORT.
     """
-    async with dining.step(connection):
+    async with database.step(connection):
         filled = (await _counts(connection, filled=False)).households == 0
         if filled:
             await _fill(connection, now.astimezone(records.COPENHAGEN), Random(f"demo/{seed}"), seed)
         return await _counts(connection, filled=filled)
 
 
-async def _fill(connection: dining.Connection, now: datetime, draw: Random, seed: int) -> None:
+async def _fill(connection: database.Connection, now: datetime, draw: Random, seed: int) -> None:
     residents = await _move_in(connection, now, seed)
     await _execute(connection, "preferences", [_preferences(draw, person) for person in residents])
     dinners = _dinners(draw, now)
@@ -81,7 +80,7 @@ async def _fill(connection: dining.Connection, now: datetime, draw: Random, seed
     await daily_maintenance.transact(connection, until)
 
 
-async def _move_in(connection: dining.Connection, now: datetime, seed: int) -> list[records.User]:
+async def _move_in(connection: database.Connection, now: datetime, seed: int) -> list[records.User]:
     """Imports the community, as it was a year ago, by the import's own code."""
     people = community(seed)
     locations = records.locations(people.locations[:-NEWCOMERS])
@@ -93,7 +92,7 @@ async def _move_in(connection: dining.Connection, now: datetime, seed: int) -> l
     return users.records
 
 
-async def _open_season(connection: dining.Connection, now: datetime, dinners: list[dict[str, Any]]) -> None:
+async def _open_season(connection: database.Connection, now: datetime, dinners: list[dict[str, Any]]) -> None:
     first, last = (now - timedelta(days=DAYS)).date(), (now + timedelta(days=DAYS)).date()
     season = await connection.fetchval(_query("season"), f"{first:%Y-%m} / {last:%Y-%m}", first, last)
     await connection.execute(_query("dinners"), season, json.dumps(dinners))
@@ -137,15 +136,15 @@ def _consumed_until(dinners: list[dict[str, Any]], now: datetime) -> datetime:
     return [start for start in starts if start < now][-NOT_CONSUMED]
 
 
-async def _counts(connection: dining.Connection, *, filled: bool) -> DemoCounts:
+async def _counts(connection: database.Connection, *, filled: bool) -> DemoCounts:
     row = await connection.fetchrow(_query("counts"))
     assert row is not None
     return DemoCounts(filled=filled, **dict(row))
 
 
-async def _execute(connection: dining.Connection, name: str, rows: list[dict[str, Any]]) -> None:
+async def _execute(connection: database.Connection, name: str, rows: list[dict[str, Any]]) -> None:
     await connection.execute(_query(name), json.dumps(rows))
 
 
 def _query(name: str) -> str:
-    return sql.load(__package__, f"sql/demo/{name}.sql")
+    return statements.load(f"demo/{name}")

@@ -14,9 +14,8 @@ import msgspec
 from kronik import Cron, NoParams, PermanentError, Retry, RunContext, Show, job, minutes
 from msgspec import Struct
 
-from services.infra import sql
-from services.runner.jobs import dining
-from services.runner.jobs.heynabo import api, records
+from services.dining import database, statements
+from services.dining.heynabo import api, records
 
 
 class HeynaboImportResult(Struct, frozen=True, rename="camel", kw_only=True):
@@ -67,7 +66,7 @@ async def heynabo_import(run: RunContext, params: NoParams) -> HeynaboImportResu
     locations = records.locations(answer.locations)
     users = records.users(answer.users, run.now.astimezone(records.COPENHAGEN).date())
     run.progress(2, 3, "write")
-    async with dining.connect() as connection, dining.step(connection):
+    async with database.connect() as connection, database.step(connection):
         written = Import(connection, run.now)
         await written.stage(locations, users)
         await written.refuse_losses(locations, users)
@@ -81,7 +80,7 @@ async def heynabo_import(run: RunContext, params: NoParams) -> HeynaboImportResu
 class Import:
     """One import's transaction: its staged answer, and what went wrong with single records."""
 
-    def __init__(self, connection: dining.Connection, now: datetime) -> None:
+    def __init__(self, connection: database.Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
         self.flaws: list[records.Flaw] = []
@@ -174,4 +173,4 @@ class Import:
 
 
 def _query(name: str) -> str:
-    return sql.load(__package__, f"sql/heynabo_import/{name}.sql")
+    return statements.load(f"heynabo_import/{name}")
