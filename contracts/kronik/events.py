@@ -13,6 +13,8 @@ from kronik.show import Show, Text
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
+Pause = Annotated[int, Meta(ge=0, le=40 * 86_400_000)]
+"""Milliseconds, 40 days at most: more than any Retry can mean, and no instant is put off the calendar by it."""
 RunId = Annotated[int, Meta(ge=1, le=10**18 - 1)]
 """Bounded by what Postgres and every JSON reader can hold: an event that is read can also be stored."""
 
@@ -45,19 +47,25 @@ class Started(Event, frozen=True):
     timeout_ms: Milliseconds
 
 
-class Retrying(Event, frozen=True):
-    """The attempt failed; the next one starts at retry_at or soon after."""
+class Retrying(Event, frozen=True, omit_defaults=True):
+    """The attempt failed; the next one starts at retry_at or soon after.
+
+    wait_ms: the pause by itself: counted from when the stream stored this event it is right whatever the writer's
+    clock said, and then it holds instead of retry_at. traceback: where and why, bounded.
+    """
 
     attempt: Count
     error: str
     error_type: str
     retry_at: Instant
+    wait_ms: Pause | None = None
+    traceback: str | None = None
 
 
 AbandonReason = Literal["lost", "drained", "timeout"]
 
 
-class Abandoned(Event, frozen=True):
+class Abandoned(Event, frozen=True, omit_defaults=True):
     """The attempt ended without an outcome.
 
     lost: its runner died, hung or was cut off. drained: its runner was stopped by a deploy; does not
@@ -67,6 +75,7 @@ class Abandoned(Event, frozen=True):
     attempt: Count
     reason: AbandonReason
     detail: str = ""
+    traceback: str | None = None
 
 
 class CancelRequested(Event, frozen=True):
@@ -91,12 +100,13 @@ class Completed(Event, frozen=True):
     warning_count: Count = 0
 
 
-class Failed(Event, frozen=True):
-    """The run ended without a result. attempt is 0 where none ever started."""
+class Failed(Event, frozen=True, omit_defaults=True):
+    """The run ended without a result. attempt is 0 where none ever started. traceback: as in Retrying."""
 
     attempt: Count
     error: str
     error_type: str
+    traceback: str | None = None
 
 
 class Cancelled(Event, frozen=True):

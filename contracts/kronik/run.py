@@ -35,7 +35,7 @@ from kronik.events import (
     Triggered,
     Warning,
 )
-from kronik.text import clean
+from kronik.text import clean, clean_traceback
 
 Phase = Literal["queued", "executing", "retrying", "finished"]
 Status = Literal["RUNNING", "SUCCESS", "PARTIAL", "FAILED"]
@@ -47,6 +47,7 @@ class Run(Struct, frozen=True, kw_only=True):
     id: the trigger's sequence. token: the sequence of the latest `started`, 0 before the first.
     version: the sequence of the run's latest event, 0 before the first: what an append expects.
     attempt: the latest attempt, from 1; 0 before the first. failures: attempts that count against the policy.
+    traceback: where `error` came from, as the last attempt told it; None where it told nothing.
     problem: why the trigger can't run, for a trigger that is malformed.
     ignored: events that came after the end or out of turn; anything but 0 is a defect.
     """
@@ -74,6 +75,7 @@ class Run(Struct, frozen=True, kw_only=True):
     completed_at: Instant | None = None
     result: dict[str, Any] | None = None
     error: str | None = None
+    traceback: str | None = None
     warnings: tuple[Warning, ...] = ()
     warning_count: int = 0
     cancel_requested_by: str | None = None
@@ -144,6 +146,7 @@ def evolve(run: Run, recorded: Recorded) -> Run:
                 completed_at=time,
                 result=event.result,
                 error=None,
+                traceback=None,
                 warnings=event.warnings,
                 warning_count=max(event.warning_count, len(event.warnings)),
             )
@@ -153,22 +156,35 @@ def evolve(run: Run, recorded: Recorded) -> Run:
                 phase="retrying",
                 version=version,
                 failures=run.failures + 1,
-                retry_at=event.retry_at,
+                retry_at=_retry_at(event, time),
                 error=clean(event.error),
+                traceback=clean_traceback(event.traceback),
             )
         case Abandoned(reason="drained"):
             return replace(run, phase="retrying", version=version)
         case Abandoned():
             error = clean(event.detail) or run.error
-            return replace(run, phase="retrying", version=version, failures=run.failures + 1, error=error)
+            return replace(
+                run,
+                phase="retrying",
+                version=version,
+                failures=run.failures + 1,
+                error=error,
+                traceback=clean_traceback(event.traceback),
+            )
         case CancelRequested():
             return replace(run, version=version, cancel_requested_by=event.by)
         case Failed():
-            return _failed(run, recorded, clean(event.error), None)
+            return _failed(replace(run, traceback=clean_traceback(event.traceback)), recorded, clean(event.error), None)
         case Cancelled():
-            return _failed(run, recorded, f"Cancelled by {event.by}", event.by)
+            return _failed(replace(run, traceback=None), recorded, f"Cancelled by {event.by}", event.by)
         case _:
             assert_never(event)
+
+
+def _retry_at(event: Retrying, stored_at: datetime) -> datetime:
+    """By the stream's clock: a writer whose clock was two days ahead must not keep its run waiting for two days."""
+    return event.retry_at if event.wait_ms is None else stored_at + timedelta(milliseconds=event.wait_ms)
 
 
 def _failed(run: Run, recorded: Recorded, error: str, cancelled_by: str | None) -> Run:
@@ -234,18 +250,36 @@ def decide_delivery(
 def _exhausted(run: Run) -> Failed:
     tries = "its only attempt" if run.failures == 1 else f"{run.failures} attempts"
     why = run.error or "each time its runner died, hung or was cut off before the job ended"
-    return Failed(attempt=run.attempt, error=f"Gave up after {tries}: {why}", error_type="AttemptsExhausted")
+    return Failed(
+        attempt=run.attempt,
+        error=f"Gave up after {tries}: {why}",
+        error_type="AttemptsExhausted",
+        traceback=run.traceback,
+    )
 
 
 def decide_error(
-    run: Run, *, error: str, error_type: str, permanent: bool, policy: RetryPolicy, now: datetime, jitter: float
+    run: Run,
+    *,
+    error: str,
+    error_type: str,
+    permanent: bool,
+    policy: RetryPolicy,
+    now: datetime,
+    jitter: float,
+    traceback: str | None = None,
 ) -> Retrying | Failed:
     """What follows an attempt that raised. jitter: 0 to 1, how much of the extra quarter to wait."""
     if permanent or run.failures + 1 >= policy.attempts:
-        return Failed(attempt=run.attempt, error=error, error_type=error_type)
+        return Failed(attempt=run.attempt, error=error, error_type=error_type, traceback=traceback)
     wait_ms = backoff_ms(policy, run.failures + 1, jitter)
     return Retrying(
-        attempt=run.attempt, error=error, error_type=error_type, retry_at=now + timedelta(milliseconds=wait_ms)
+        attempt=run.attempt,
+        error=error,
+        error_type=error_type,
+        retry_at=now + timedelta(milliseconds=wait_ms),
+        wait_ms=wait_ms,
+        traceback=traceback,
     )
 
 

@@ -323,4 +323,5 @@ def conclusion(
         policy=policy(job.retry),
         now=now,
         jitter=jitter,
+        traceback=failure.traceback,
     )

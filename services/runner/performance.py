@@ -6,13 +6,14 @@ ignoring its cancellation, ends here as an Outcome.
 
 import asyncio
 import inspect
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 from kronik import Job, Params, PermanentError, codec
-from kronik.text import clean
+from kronik.text import clean, clean_traceback
 from msgspec import Struct
 
 from services.infra import logs
@@ -34,6 +35,7 @@ class Raised(Struct, frozen=True):
     error: str
     error_type: str
     permanent: bool = False
+    traceback: str | None = None
 
 
 class Stopped(Struct, frozen=True):
@@ -129,7 +131,8 @@ def _outcome(job: Job, task: asyncio.Task[Any]) -> Outcome:
     if error is None:
         return as_result(task.result())
     log.warning("job_raised", job=job.job_type, exc_info=error)
-    return Raised(describe(error), type(error).__name__, isinstance(error, (PermanentError, *job.retry.never)))
+    permanent = isinstance(error, (PermanentError, *job.retry.never))
+    return Raised(describe(error), type(error).__name__, permanent, trace(error))
 
 
 def as_result(value: object) -> Returned | Raised:
@@ -157,3 +160,13 @@ def describe(error: BaseException) -> str:
     except Exception:
         text = "(its message can't be shown)"
     return clean(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def trace(error: BaseException) -> str | None:
+    """Where the exception came from, with its causes and groups, from the job's own code on."""
+    try:
+        told = traceback.TracebackException.from_exception(error, compact=True)
+        told.stack = traceback.StackSummary.from_list(frame for frame in told.stack if frame.filename != __file__)
+        return clean_traceback("".join(told.format()))
+    except Exception:
+        return None

@@ -176,7 +176,7 @@ def _meet(run: Run, fate: str, policy: RetryPolicy, now: datetime, jitter: float
 
 def test_an_attempt_that_raised_is_tried_again_after_a_pause() -> None:
     assert raised(after(started())) == Retrying(
-        attempt=1, error="cold", error_type="OvenError", retry_at=NOW + timedelta(seconds=5)
+        attempt=1, error="cold", error_type="OvenError", retry_at=NOW + timedelta(seconds=5), wait_ms=5000
     )
 
 

@@ -101,6 +101,19 @@ def test_executing_retrying() -> None:
     assert not holds(run, 13)
 
 
+def test_a_retry_is_due_by_the_streams_clock_whatever_the_writers_said() -> None:
+    ahead = replace(retrying(second=2 * 86_400), wait_ms=5_000)
+    assert after(started(), ahead).retry_at == at(7)
+
+
+def test_a_traceback_is_kept_until_another_word_and_gone_with_success() -> None:
+    broke = replace(retrying(), traceback="Traceback …\0")
+    assert after(started(), broke, started(2)).traceback == "Traceback …�"
+    assert after(started(), broke, started(2), completed(2)).traceback is None
+    assert after(started(), broke, cancelled()).traceback is None
+    assert after(started(), replace(failed(), traceback="T")).traceback == "T"
+
+
 def test_a_long_error_is_cut() -> None:
     assert len(after(started(), retrying(error="x" * 20_000)).error or "") <= ERROR_LIMIT
     assert len(after(started(), failed(error="x" * 20_000)).error or "") <= ERROR_LIMIT

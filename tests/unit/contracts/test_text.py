@@ -1,7 +1,7 @@
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from kronik.text import ERROR_LIMIT, clean
+from kronik.text import ERROR_LIMIT, TRACEBACK_LIMIT, clean, clean_traceback
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None))
 
@@ -32,3 +32,13 @@ def test_a_long_text_is_cut_with_a_note_of_how_much_is_gone() -> None:
     kept = len(cleaned) - len(cleaned.lstrip("x"))
     assert cleaned[kept:] == f" … ({ERROR_LIMIT + 1 - kept} more characters)"
     assert clean("x" * ERROR_LIMIT) == "x" * ERROR_LIMIT
+
+
+def test_of_a_long_traceback_both_ends_are_kept() -> None:
+    cut = clean_traceback("first" + "x" * 50_000 + "last\0")
+    assert cut is not None
+    assert cut.startswith("first")
+    assert cut.endswith("last�")
+    assert len(cut) <= TRACEBACK_LIMIT
+    assert clean_traceback(cut) == cut
+    assert clean_traceback(None) is None
