@@ -20,6 +20,7 @@ from kronik.events import (
     Retrying,
     RunEvent,
     ScheduleChanged,
+    ServiceChanged,
     SlotSkipped,
     Triggered,
     Unknown,
@@ -166,6 +167,8 @@ def _fits(place: subjects.Subject, data: AnyEvent | Unknown) -> bool:
             return isinstance(data, SlotSkipped) and data.outcome == outcome
         case subjects.DefinitionSubject(job_type=job_type):
             return isinstance(data, JobDefined) and data.job_type == job_type
+        case subjects.ServiceSubject():
+            return isinstance(data, ServiceChanged)
         case _:
             return isinstance(data, ScheduleChanged)
 

@@ -178,8 +178,18 @@ class ScheduleChanged(Event, frozen=True):
     by: str
 
 
+class ServiceChanged(Event, frozen=True):
+    """What Kronik grants another service; the whole new state, the newest one per service holds.
+
+    queue: how many of its runs may wait at the same time; null: as many as it likes. removed: it may publish no more.
+    """
+
+    queue: Count | None
+    removed: bool
+
+
 RunEvent = Started | Retrying | Abandoned | CancelRequested | Completed | Failed | Cancelled
-AnyEvent = Triggered | RunEvent | SlotSkipped | JobDefined | ScheduleChanged
+AnyEvent = Triggered | RunEvent | SlotSkipped | JobDefined | ScheduleChanged | ServiceChanged
 
 TYPE_OF: Final[dict[type[AnyEvent], str]] = {
     Triggered: "kronik.run.triggered.v1",
@@ -193,6 +203,7 @@ TYPE_OF: Final[dict[type[AnyEvent], str]] = {
     SlotSkipped: "kronik.slot.skipped.v1",
     JobDefined: "kronik.job.defined.v1",
     ScheduleChanged: "kronik.schedule.changed.v1",
+    ServiceChanged: "kronik.service.changed.v1",
 }
 
 RUN_EVENT_NAME: Final[dict[type[RunEvent], str]] = {

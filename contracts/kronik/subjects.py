@@ -5,6 +5,7 @@ jobs.run.<JOB>.<run_id>.<event>       the run's life
 jobs.slot.<JOB>.<outcome>             a due slot that did not become a run
 jobs.definition.<JOB>                 a runner announces a job
 jobs.schedule.<JOB>                   an admin changed a schedule
+jobs.service.<origin>                 what another service is granted
 """
 
 import re
@@ -23,6 +24,7 @@ TRIGGERS: Final = "jobs.trigger.*.*"
 RUNS: Final = "jobs.run.*.*.*"
 DEFINITIONS: Final = "jobs.definition.*"
 SCHEDULES: Final = "jobs.schedule.*"
+SERVICES: Final = "jobs.service.*"
 CANCEL_REQUESTS: Final = "jobs.run.*.*.cancel_requested"
 
 CRON: Final = "cron"
@@ -72,7 +74,11 @@ class ScheduleSubject(Struct, frozen=True):
     job_type: str
 
 
-Subject = TriggerSubject | RunSubject | SlotSubject | DefinitionSubject | ScheduleSubject
+class ServiceSubject(Struct, frozen=True):
+    origin: str
+
+
+Subject = TriggerSubject | RunSubject | SlotSubject | DefinitionSubject | ScheduleSubject | ServiceSubject
 
 
 def check_job_type(job_type: str) -> str:
@@ -128,6 +134,10 @@ def schedule(job_type: str) -> str:
     return f"jobs.schedule.{check_job_type(job_type)}"
 
 
+def service(origin: str) -> str:
+    return f"jobs.service.{check_origin(origin)}"
+
+
 def log_lines(job_type: str, run_id: int) -> str:
     return f"joblog.{check_job_type(job_type)}.{run_id:d}"
 
@@ -163,4 +173,6 @@ def _parse_other(subject: str) -> Subject:
             return DefinitionSubject(check_job_type(job_type))
         case ["jobs", "schedule", job_type]:
             return ScheduleSubject(check_job_type(job_type))
+        case ["jobs", "service", origin]:
+            return ServiceSubject(check_origin(origin))
     raise InvalidName(f"subject {subject[:120]!r} is not one of Kronik's; see docs/events.md")

@@ -17,6 +17,7 @@ from kronik.events import (
     Recorded,
     Retrying,
     ScheduleChanged,
+    ServiceChanged,
     SlotSkipped,
     Started,
     Triggered,
@@ -63,6 +64,8 @@ def words(data: AnyEvent | Unknown | BadTrigger) -> Words:
             return Words("job defined", data.schedule.expression if data.schedule else "no schedule", "blue")
         case ScheduleChanged():
             return Words("schedule changed", _schedule(data), "blue")
+        case ServiceChanged():
+            return Words("service removed" if data.removed else "service changed", _granted(data), "blue")
         case Unknown():
             return Words(data.type, _json(data.data))
         case _:
@@ -83,6 +86,10 @@ def _schedule(data: ScheduleChanged) -> str:
     state = "paused" if data.paused else "not paused"
     schedule = f"{data.schedule.expression} {data.schedule.tz}" if data.schedule else "the job's own"
     return f"{state}, {schedule}, by {data.by}"
+
+
+def _granted(data: ServiceChanged) -> str:
+    return "" if data.removed else "any number of runs" if data.queue is None else f"{data.queue} runs waiting at most"
 
 
 def _json(value: Mapping[str, Any] | None) -> str:

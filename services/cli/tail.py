@@ -104,5 +104,7 @@ def _about(subject: str) -> str:
             return f"{place.job_type} run {place.run_id}"
         case subjects.TriggerSubject():
             return f"{place.job_type} ({place.origin})"
+        case subjects.ServiceSubject():
+            return f"service {place.origin}"
         case _:
             return place.job_type

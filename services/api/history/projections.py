@@ -12,7 +12,17 @@ from typing import Any, Final, Protocol
 import msgspec
 from kronik import subjects
 from kronik.errors import InvalidEvent
-from kronik.events import BadTrigger, JobDefined, Recorded, ScheduleChanged, SlotSkipped, Triggered, Unknown, Warning
+from kronik.events import (
+    BadTrigger,
+    JobDefined,
+    Recorded,
+    ScheduleChanged,
+    ServiceChanged,
+    SlotSkipped,
+    Triggered,
+    Unknown,
+    Warning,
+)
 from kronik.run import Run, begin, evolve
 from kronik.text import clean
 from msgspec import Struct
@@ -155,6 +165,8 @@ class Fold:
             case ScheduleChanged() as change:
                 job_type = _job_type(event)
                 self.schedules[job_type] = (job_type, event.sequence, event.time, _json(change))
+            case ServiceChanged():
+                pass  # what is granted is no history of runs
             case Unknown(type=kind):
                 raise InvalidEvent(f"type {kind[:80]!r} is not known to this version of Kronik")
             case _:

@@ -16,6 +16,7 @@ from kronik.events import (
     Recorded,
     Retrying,
     ScheduleChanged,
+    ServiceChanged,
     SlotSkipped,
     Started,
     Triggered,
@@ -76,7 +77,7 @@ def _told(event: AnyEvent | Unknown | BadTrigger, triggered_by: str, language: L
             return say("Cancelled"), "", "error"
         case Unknown():
             return event.type, say("This version does not know this kind of event."), None
-        case SlotSkipped() | JobDefined() | ScheduleChanged():
+        case SlotSkipped() | JobDefined() | ScheduleChanged() | ServiceChanged():
             return type(event).__name__, "", None  # no subject of a run can hold one
         case _:
             assert_never(event)

@@ -16,6 +16,7 @@ from kronik.events import (
     Retrying,
     RetryPolicy,
     ScheduleChanged,
+    ServiceChanged,
     SlotSkipped,
     Started,
     Triggered,
@@ -56,6 +57,9 @@ DEFINED = JobDefined(
         (SlotSkipped(scheduled_for=NOON, outcome="missed", reason="too late"), "slot missed", "too late"),
         (DEFINED, "job defined", "no schedule"),
         (ScheduleChanged(paused=True, schedule=None, by="ADMIN:1"), "schedule changed", "paused, the job's own"),
+        (ServiceChanged(queue=1000, removed=False), "service changed", "1000 runs waiting at most"),
+        (ServiceChanged(queue=None, removed=False), "service changed", "any number of runs"),
+        (ServiceChanged(queue=None, removed=True), "service removed", ""),
         (Unknown("kronik.new.v9", {"a": 1}), "kronik.new.v9", '{"a":1}'),
     ],
 )

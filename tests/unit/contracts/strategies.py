@@ -15,6 +15,7 @@ from kronik.events import (
     RetryPolicy,
     Schedule,
     ScheduleChanged,
+    ServiceChanged,
     SlotSkipped,
     Started,
     Triggered,
@@ -65,7 +66,8 @@ definitions = st.builds(
     concurrency=counts,
     show=st.lists(shows, max_size=2).map(tuple),
 )
+service_changes = st.builds(ServiceChanged, queue=st.none() | counts, removed=st.booleans())
 schedule_changes = st.builds(ScheduleChanged, schedule=schedules, by=text)
 
 run_events = started | retrying | abandoned | cancel_requested | completed | failed | cancelled
-events = triggered | run_events | slots | definitions | schedule_changes
+events = triggered | run_events | slots | definitions | schedule_changes | service_changes

@@ -21,6 +21,7 @@ from kronik.events import (
     Retrying,
     RunEvent,
     ScheduleChanged,
+    ServiceChanged,
     SlotSkipped,
     Started,
     Triggered,
@@ -43,6 +44,8 @@ def subject_of(event: AnyEvent) -> str:
             return subjects.definition(event.job_type)
         case ScheduleChanged():
             return subjects.schedule(JOB)
+        case ServiceChanged():
+            return subjects.service("crm")
         case _:
             return subjects.run_event(JOB, 12, RUN_EVENT_NAME[type(event)])
 

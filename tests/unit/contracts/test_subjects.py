@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kronik import subjects
 from kronik.errors import InvalidName
 from kronik.events import RUN_EVENT_NAME
-from kronik.subjects import DefinitionSubject, RunSubject, ScheduleSubject, SlotSubject, TriggerSubject
+from kronik.subjects import DefinitionSubject, RunSubject, ScheduleSubject, ServiceSubject, SlotSubject, TriggerSubject
 
 JOB_TYPES = st.from_regex(subjects.JOB_TYPE_RULE, fullmatch=True)
 ORIGINS = st.from_regex(subjects.ORIGIN_RULE, fullmatch=True)
@@ -24,6 +24,7 @@ def test_what_is_written_is_read_back(job_type: str, origin: str, run_id: int, e
     assert subjects.parse(subjects.slot(job_type, outcome)) == SlotSubject(job_type, outcome)
     assert subjects.parse(subjects.definition(job_type)) == DefinitionSubject(job_type)
     assert subjects.parse(subjects.schedule(job_type)) == ScheduleSubject(job_type)
+    assert subjects.parse(subjects.service(origin)) == ServiceSubject(origin)
 
 
 @given(
@@ -57,6 +58,10 @@ def test_a_bad_job_type_never_reaches_a_subject(job_type: str) -> None:
 def test_a_bad_origin_is_refused_in_both_directions(origin: str) -> None:
     with pytest.raises(InvalidName):
         subjects.trigger("A", origin)
+    with pytest.raises(InvalidName):
+        subjects.service(origin)
+    with pytest.raises(InvalidName):
+        subjects.parse(f"jobs.service.{origin}")
     with pytest.raises(InvalidName):
         subjects.parse(f"jobs.trigger.A.{origin}")
 
