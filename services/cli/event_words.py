@@ -1,31 +1,17 @@
-"""Events in words, for a line each."""
+"""Events on the command line: a line of words each, or a line of JSON."""
 
-from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any
 
 import msgspec
-from kronik.events import (
-    TYPE_OF,
-    Abandoned,
-    AnyEvent,
-    BadTrigger,
-    Cancelled,
-    CancelRequested,
-    Completed,
-    Failed,
-    JobDefined,
-    Recorded,
-    Retrying,
-    ScheduleChanged,
-    ServiceChanged,
-    SlotSkipped,
-    Started,
-    Triggered,
-    Unknown,
-)
+from kronik.events import TYPE_OF, AnyEvent, BadTrigger, Recorded, Triggered, Unknown
 from msgspec import Struct
 
-from services.cli.terminal import instant
+from services.infra.clock import SystemClock
+from services.words import events
+from services.words.language import language
+from services.words.voice import Voice
+
+_STYLES = {"success": "green", "warning": "yellow", "error": "red", "info": "cyan"}
 
 
 class Words(Struct, frozen=True):
@@ -37,63 +23,11 @@ class Words(Struct, frozen=True):
 
 
 def words(data: AnyEvent | Unknown | BadTrigger) -> Words:
-    match data:
-        case Triggered():
-            return Words("triggered", _triggered(data), "blue")
-        case BadTrigger():
-            return Words("bad trigger", data.problem, "red")
-        case Started():
-            return Words("started", f"attempt {data.attempt} by {data.incarnation}", "cyan")
-        case Retrying():
-            details = f"attempt {data.attempt}: {data.error_type}: {data.error}; next at {instant(data.retry_at)}"
-            return Words("retrying", details, "yellow")
-        case Abandoned():
-            return Words("abandoned", f"attempt {data.attempt} {data.reason} {data.detail}".rstrip(), "yellow")
-        case CancelRequested():
-            return Words("cancel requested", f"by {data.by}", "magenta")
-        case Completed():
-            warnings = f" with {data.warning_count} warnings" if data.warning_count else ""
-            return Words(f"completed{warnings}", _json(data.result), "yellow" if data.warning_count else "green")
-        case Failed():
-            return Words("failed", f"{data.error_type}: {data.error}", "red")
-        case Cancelled():
-            return Words("cancelled", f"by {data.by}", "magenta")
-        case SlotSkipped():
-            return Words(f"slot {data.outcome}", f"{instant(data.scheduled_for)}: {data.reason}", "yellow")
-        case JobDefined():
-            return Words("job defined", data.schedule.expression if data.schedule else "no schedule", "blue")
-        case ScheduleChanged():
-            return Words("schedule changed", _schedule(data), "blue")
-        case ServiceChanged():
-            return Words("service removed" if data.removed else "service changed", _granted(data), "blue")
-        case Unknown():
-            return Words(data.type, _json(data.data))
-        case _:
-            assert_never(data)
-
-
-def _triggered(data: Triggered) -> str:
-    parts = {
-        "for": instant(data.scheduled_for) if data.scheduled_for else None,
-        "rerun of": data.rerun_of,
-        "user": data.user_id,
-        "params": _json(data.params) if data.params else None,
-    }
-    return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
-
-
-def _schedule(data: ScheduleChanged) -> str:
-    state = "paused" if data.paused else "not paused"
-    schedule = f"{data.schedule.expression} {data.schedule.tz}" if data.schedule else "the job's own"
-    return f"{state}, {schedule}, by {data.by}"
-
-
-def _granted(data: ServiceChanged) -> str:
-    return "" if data.removed else "any number of runs" if data.queue is None else f"{data.queue} runs waiting at most"
-
-
-def _json(value: Mapping[str, Any] | None) -> str:
-    return "" if value is None else msgspec.json.encode(value).decode()
+    """In English, by this machine's clock."""
+    told = events.told(data, Voice(language=language("en"), zone=None, now=SystemClock().now()))
+    particulars = msgspec.json.encode(told.data).decode() if told.data else ""
+    details = " ".join(filter(None, (" ".join(told.detail.splitlines()), particulars)))
+    return Words(told.text, details, _STYLES.get(told.tone or "", ""))
 
 
 class Line(Struct, frozen=True, rename="camel"):

@@ -91,7 +91,7 @@ def test_show_tells_the_runs_events_in_order(up: Up, run: dict[str, Any]) -> Non
     ]
     assert events[0]["sequence"] == run["id"]
     output = up.kronik("show", str(run["id"])).stdout
-    assert output.index("triggered") < output.index("started") < output.index("completed")
+    assert output.index("Asked for") < output.index("started") < output.index("Completed")
 
 
 def test_show_alone_shows_the_newest_run(up: Up) -> None:

@@ -149,7 +149,7 @@ async def test_everything_works_without_javascript(panel: Panel, stage: Stage, b
         await page.locator("#job-CLEAN_UP").get_by_role("link", name="I dag").click()
         await page.get_by_role("button", name="Annullér").click()
         await expect(page.get_by_text("Bliver annulleret")).to_be_visible()
-        await expect(page.get_by_text("Bedt om at stoppe")).to_be_visible()
+        await expect(page.get_by_text("bad den stoppe")).to_be_visible()
 
 
 async def test_a_failed_run_can_be_run_again_from_its_page(panel: Panel, stage: Stage) -> None:

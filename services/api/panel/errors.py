@@ -7,10 +7,10 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from services.api import problems
-from services.api.panel.language import Language
 from services.api.panel.rendering import language_of, render
 from services.api.problems import BROKEN, LINK_USED_UP, NOT_SIGNED_IN, Problem, problem_of
 from services.infra import logs
+from services.words.language import Language
 
 log = logs.get()
 

@@ -8,7 +8,7 @@ from babel.numbers import format_decimal
 from kronik.show import Format, Show
 from msgspec import UNSET
 
-from services.api.panel.language import Language
+from services.words.language import Language
 
 FALLBACK_LIMIT: Final = 5
 """Figures shown of a result whose job does not say what to show."""

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 
-from services.api.panel.language import Language
+from services.words.language import Language
 
 ZONE: Final = ZoneInfo("Europe/Copenhagen")
 

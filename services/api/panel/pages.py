@@ -16,11 +16,11 @@ from services.api.history import queries
 from services.api.history.queries import JobRun, Pool
 from services.api.job_log import JobLog, Progress
 from services.api.panel import presentation
-from services.api.panel.language import Language
 from services.api.panel.rendering import language_of, render
 from services.api.panel.timeline import Moment, timeline
 from services.api.trigger import History
 from services.log.append import EventLog, LogUnavailable
+from services.words.language import Language
 
 LATEST: Final = 10
 SKIPPED: Final = 5
@@ -144,7 +144,7 @@ async def _moments(log: EventLog, run: JobRun, language: Language) -> list[Momen
         found = await log.read_run(run.id)
     except LogUnavailable:
         return None
-    return timeline(found[1], run.triggered_by, log.clock.now(), language) if found else []
+    return timeline(found[1], log.clock.now(), language) if found else []
 
 
 def _history_url(job: str, last: JobRun | None = None) -> str:

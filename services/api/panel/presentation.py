@@ -12,10 +12,10 @@ from msgspec import Struct
 from services.api.history.queries import DefinedJob, JobRun, Slot
 from services.api.job_log import Line, Progress
 from services.api.panel import figures, params
-from services.api.panel.language import Language
 from services.api.panel.moments import clock, duration, exactly, machine, moment
 from services.api.panel.params import Param
 from services.infra.schedule_words import in_words
+from services.words.language import Language
 
 TROUBLE_LIMIT: Final = 200
 """Characters of a warning or an error on a card."""

@@ -11,7 +11,7 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.enums import MediaType
 
-from services.api.panel.language import LANGUAGES, Language, choose, known
+from services.words.language import LANGUAGES, Language, choose, known
 
 STATIC: Final = Path(__file__).parent / "static"
 STATIC_PATH: Final = "/admin/static"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kronik.show import Format, Show
 
 from services.api.panel import figures
-from services.api.panel.language import language
+from services.words.language import language
 from tests.unit.panel.runs import BILLING_SHOW, DAILY_SHOW, IMPORT_SHOW
 
 DA, EN = language("da"), language("en")

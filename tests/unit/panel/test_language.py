@@ -6,10 +6,11 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from services.api.panel import language as module
-from services.api.panel.language import choose, language
+from services.words import language as module
+from services.words.language import choose, language
 
-PANEL = Path(module.__file__).parent
+WORDS = Path(module.__file__).parent
+PANEL = WORDS.parent / "api" / "panel"
 
 
 @pytest.mark.parametrize(
@@ -40,18 +41,16 @@ def test_numbers_choose_between_one_and_many() -> None:
 
 
 def test_danish_has_every_text_and_no_other() -> None:
-    with (PANEL / "translations" / "da.po").open("rb") as source:
+    with (WORDS / "translations" / "da.po").open("rb") as source:
         catalogue = read_po(source, locale="da")
     translated = {message.id for message in catalogue if message.id and all(_strings(message.string))}
     assert translated == _written()
 
 
 def _written() -> set[object]:
-    found = extract_from_dir(
-        PANEL,
-        method_map=[("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")],
-        keywords={"_": None, "text": None, "say": None, "ngettext": (1, 2), "count": (1, 2)},
-    )
+    keywords = {"_": None, "text": None, "say": None, "marked": None, "ngettext": (1, 2), "count": (1, 2)}
+    methods = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
+    found = [one for at in (WORDS, PANEL) for one in extract_from_dir(at, method_map=methods, keywords=keywords)]
     return {message for _, _, message, _, _ in found}
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.api.panel.language import language
 from services.api.panel.moments import duration, exactly, machine, moment
+from services.words.language import language
 from tests.unit.panel.runs import NOW, copenhagen
 
 DA, EN = language("da"), language("en")

@@ -7,8 +7,8 @@ from kronik.events import ScheduleChanged, Warning
 from services.api.history.queries import Slot
 from services.api.job_log import Line, Progress
 from services.api.panel import presentation
-from services.api.panel.language import language
 from services.api.panel.presentation import LastRun
+from services.words.language import language
 from tests.unit.panel.runs import DAILY_SHOW, IMPORT_SHOW, NIGHTLY, NOW, a_run, copenhagen, definition, job
 
 DA, EN = language("da"), language("en")

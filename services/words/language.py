@@ -1,4 +1,4 @@
-"""The panel's languages. What is written in the code is English; `translations/<language>.po` has the others.
+"""Kronik's languages. What is written in the code is English; `translations/<language>.po` has the others.
 
 The catalogues are read as they are at the first use: nothing has to be compiled before a start.
 """
@@ -55,6 +55,11 @@ def _texts(code: Code) -> gettext.NullTranslations:
         write_mo(compiled, read_po(source, locale=code))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
+
+
+def marked(text: str) -> str:
+    """The text itself, marked for the catalogue: to be said later."""
+    return text
 
 
 def choose(asked: str | None, remembered: str | None, accepted: str) -> Language:

@@ -1,0 +1,150 @@
+"""Events in words, for the panel and the command line alike. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, assert_never
+
+from kronik.events import (
+    Abandoned,
+    AnyEvent,
+    BadTrigger,
+    Cancelled,
+    CancelRequested,
+    Completed,
+    Failed,
+    JobDefined,
+    Retrying,
+    ScheduleChanged,
+    ServiceChanged,
+    SlotSkipped,
+    Started,
+    Triggered,
+    Unknown,
+)
+from msgspec import Struct
+
+from services.words.language import marked
+from services.words.voice import Voice
+
+Tone = Literal["success", "warning", "error", "info"]
+
+
+class Told(Struct, frozen=True):
+    """An event. text: what happened; detail: what more it says, in words; data: what it carries, as data."""
+
+    text: str
+    detail: str = ""
+    tone: Tone | None = None
+    data: Mapping[str, Any] | None = None
+
+
+def told(event: AnyEvent | Unknown | BadTrigger, voice: Voice) -> Told:
+    match event:
+        case Triggered():
+            return Told(voice.text("Asked for"), _asked(event, voice), "info", event.params or None)
+        case BadTrigger():
+            return Told(voice.text("Asked for, but it can't be understood"), event.problem, "error")
+        case Started():
+            return Told(voice.text("Attempt %(n)d started", n=event.attempt), event.incarnation, "info")
+        case Retrying():
+            return Told(voice.text("Attempt %(n)d failed", n=event.attempt), _next(event, voice), "warning")
+        case Abandoned():
+            return Told(voice.text("Attempt %(n)d was given up", n=event.attempt), _abandoned(event, voice), "warning")
+        case CancelRequested():
+            return Told(voice.text("%(who)s asked for it to stop", who=voice.who(event.by)), "", "warning")
+        case Completed():
+            return _completed(event, voice)
+        case Failed():
+            return Told(voice.text("Failed"), _error(event.error_type, event.error), "error")
+        case Cancelled():
+            return Told(voice.text("Cancelled by %(who)s", who=voice.who(event.by)), "", "error")
+        case SlotSkipped():
+            return Told(
+                why_no_run(event.outcome, voice), f"{voice.moment(event.scheduled_for)}: {event.reason}", "warning"
+            )
+        case JobDefined():
+            return Told(voice.text("A runner announced the job"), _cron(event.schedule), "info")
+        case ScheduleChanged():
+            return _schedule(event, voice)
+        case ServiceChanged():
+            return Told(_service(event, voice), "", "info")
+        case Unknown():
+            return Told(
+                event.type, voice.text("This version does not know this kind of event."), None, _object(event.data)
+            )
+        case _:
+            assert_never(event)
+
+
+def _asked(event: Triggered, voice: Voice) -> str:
+    parts = [
+        voice.text("for %(when)s", when=voice.moment(event.scheduled_for)) if event.scheduled_for else "",
+        voice.text("run %(id)d again", id=event.rerun_of) if event.rerun_of else "",
+        voice.text("by %(who)s", who=voice.who(f"ADMIN:{event.user_id}")) if event.user_id else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _next(event: Retrying, voice: Voice) -> str:
+    return f"{_error(event.error_type, event.error)}\n{voice.text('Next attempt')} {voice.clock(event.retry_at)}"
+
+
+def _error(kind: str, text: str) -> str:
+    """The kind in front, unless the text begins with it already."""
+    return text if not kind or text.startswith(kind) else f"{kind}: {text}"
+
+
+def _abandoned(event: Abandoned, voice: Voice) -> str:
+    match event.reason:
+        case "lost":
+            why = voice.text("Its runner stopped answering.")
+        case "drained":
+            why = voice.text("Its runner was shut down; this does not count as a failure.")
+        case "timeout":
+            why = voice.text("The job did not stop in time.")
+        case _:
+            assert_never(event.reason)
+    return f"{why}\n{event.detail}" if event.detail else why
+
+
+def _completed(event: Completed, voice: Voice) -> Told:
+    warnings = max(event.warning_count, len(event.warnings))
+    if not warnings:
+        return Told(voice.text("Completed"), "", "success", event.result)
+    detail = voice.count("%(n)d warning", "%(n)d warnings", warnings)
+    return Told(voice.text("Partial failure"), detail, "warning", event.result)
+
+
+_NO_RUN: Final = {
+    "paused": marked("The schedule was paused"),
+    "missed": marked("It was too late for it"),
+    "coalesced": marked("A later run did it as well"),
+    "overlapped": marked("An earlier run was not finished"),
+}
+
+
+def why_no_run(outcome: str, voice: Voice) -> str:
+    """Why a slot did not become a run, as a sentence."""
+    return voice.text(_NO_RUN[outcome]) if outcome in _NO_RUN else outcome
+
+
+def _schedule(event: ScheduleChanged, voice: Voice) -> Told:
+    text = voice.text("Paused by %(who)s") if event.paused else voice.text("Schedule changed by %(who)s")
+    return Told(
+        text % {"who": voice.who(event.by)}, _cron(event.schedule) or voice.text("the job's own schedule"), "info"
+    )
+
+
+def _service(event: ServiceChanged, voice: Voice) -> str:
+    if event.removed:
+        return voice.text("The service may ask for runs no more")
+    if event.queue is None:
+        return voice.text("The service may ask for runs")
+    return voice.text("The service may ask for runs, %(n)d of them waiting at a time", n=event.queue)
+
+
+def _cron(schedule: Any) -> str:
+    return f"{schedule.expression} {schedule.tz}" if schedule else ""
+
+
+def _object(data: Any) -> Mapping[str, Any] | None:
+    return data if isinstance(data, dict) else None
