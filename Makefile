@@ -34,11 +34,12 @@ else
 	$(BIN)/python -m pytest $(ALONE)
 endif
 
-check: $(STAMP) ## ruff, mypy --strict, import-linter
+check: $(STAMP) ## ruff, mypy --strict, import-linter, and whether schemas/ is current and breaks nobody
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/kronik schemas --check
 
 faults: $(STAMP) ## Inflict every fault as often as docs/reliability.md says (an hour), and print its table
 	$(BIN)/python -m tests.faults --full $(ARGS)

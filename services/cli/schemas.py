@@ -1,6 +1,8 @@
-"""`kronik schemas`: the JSON Schema of every event, for those who write or read the stream in another language.
+"""`kronik schemas`: the JSON Schema of every event and the AsyncAPI document of the stream, for those who write or
+read it in another language.
 
-Made from the structs that Kronik itself decodes with, one file per event type, the same bytes every time.
+Made from the structs that Kronik itself decodes with, the same bytes every time. An event type never changes
+in a way that its readers or its old events would trip over: such a change is a new version (kronik.….v2).
 """
 
 import inspect
@@ -11,18 +13,31 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import App, Parameter
+from kronik import KronikError
 from kronik.envelope import envelope_of
 from kronik.events import TYPE_OF, Event
 
 from services.cli import terminal
+from services.infra.compatibility import breaks
+from services.log import asyncapi
 
 DIRECTORY: Final = Path("schemas")
+ASYNCAPI: Final = "asyncapi.json"
 
 Check = Annotated[bool, Parameter(negative="", help="Write nothing; exit status 1 where a file is not current.")]
 
 
+class Incompatible(KronikError):
+    """A kept schema would change its meaning; the message lists how."""
+
+
 def write(directory: Path) -> None:
-    """Leave exactly the schemas of today's events in the directory; it is made where it is missing."""
+    """Leave exactly the schemas of today's events in the directory; it is made where it is missing.
+
+    Raises Incompatible where an event type that is kept there would mean something else, and writes nothing.
+    """
+    if broken := incompatible(directory):
+        raise Incompatible("make it a new version of the event instead: " + "; ".join(broken))
     directory.mkdir(parents=True, exist_ok=True)
     for path in _leftovers(directory):
         path.unlink()
@@ -34,6 +49,16 @@ def outdated(directory: Path) -> list[str]:
     """The names of the files that are missing, differ, or belong to no event of today."""
     differ = [name for name, text in _files().items() if _text(directory / name) != text]
     return sorted([*differ, *(path.name for path in _leftovers(directory))])
+
+
+def incompatible(directory: Path) -> list[str]:
+    """What the readers and the old events of the kept schemas would trip over, in words."""
+    found = []
+    for event, type in TYPE_OF.items():
+        kept = _text(directory / f"{type}.json")
+        if kept is not None and (before := _schema(kept)) is not None:
+            found += [f"{type}{words}" for words in breaks(before, schema_of(event, type))]
+    return found
 
 
 def schema_of(event: type[Event], type: str) -> dict[str, Any]:
@@ -53,7 +78,7 @@ def schema_of(event: type[Event], type: str) -> dict[str, Any]:
 
 
 def schemas_command(directory: Path = DIRECTORY, *, check: Check = False) -> int:
-    """Write the JSON Schemas of all events, one file per type.
+    """Write the JSON Schemas of all events, one file per type, and the AsyncAPI document of the stream.
 
     Parameters
     ----------
@@ -63,17 +88,28 @@ def schemas_command(directory: Path = DIRECTORY, *, check: Check = False) -> int
     if not check:
         write(directory)
         return 0
-    names = outdated(directory)
-    if names:
+    names, broken = outdated(directory), incompatible(directory)
+    if broken:
+        terminal.say(f"needs a new version of the event: {'; '.join(broken)}")
+    elif names:
         terminal.say(f"not current in {directory}: {', '.join(names)}; run: kronik schemas {directory}")
-    return 1 if names else 0
+    return 1 if names or broken else 0
 
 
 def _files() -> dict[str, str]:
-    return {
-        f"{type}.json": json.dumps(schema_of(event, type), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        for event, type in TYPE_OF.items()
-    }
+    schemas = {f"{type}.json": _written(schema_of(event, type)) for event, type in TYPE_OF.items()}
+    return {**schemas, ASYNCAPI: _written(asyncapi.document())}
+
+
+def _written(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _schema(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _leftovers(directory: Path) -> list[Path]:

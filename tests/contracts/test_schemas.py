@@ -16,7 +16,10 @@ COMMITTED = Path(__file__).parents[2] / "schemas"
 
 def test_what_is_committed_is_current() -> None:
     assert schemas.outdated(COMMITTED) == [], "run: kronik schemas"
-    assert {path.name for path in COMMITTED.iterdir()} == {f"{type}.json" for type in TYPE_OF.values()}
+    assert {path.name for path in COMMITTED.iterdir()} == {
+        *(f"{type}.json" for type in TYPE_OF.values()),
+        schemas.ASYNCAPI,
+    }
 
 
 @pytest.mark.parametrize("type", sorted(TYPE_OF.values()))
@@ -43,11 +46,11 @@ def test_a_schema_refuses_what_is_not_its_event(broken: dict[str, Any]) -> None:
 
 def test_writing_leaves_exactly_todays_files(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "schemas"
-    assert len(schemas.outdated(directory)) == len(TYPE_OF)
+    assert len(schemas.outdated(directory)) == len(TYPE_OF) + 1
     schemas.write(directory)
     (directory / "kronik.run.frozen.v1.json").write_text("{}")
     (directory / "README.md").write_text("stays")
-    (directory / "kronik.run.failed.v1.json").write_text("{}")
+    (directory / "kronik.run.failed.v1.json").write_text("broken")
     assert schemas.outdated(directory) == ["kronik.run.failed.v1.json", "kronik.run.frozen.v1.json"]
     schemas.write(directory)
     assert schemas.outdated(directory) == []
@@ -60,3 +63,17 @@ def test_the_command_checks_and_writes(tmp_path: Path, capfd: pytest.CaptureFixt
     assert "kronik.run.started.v1.json" in capfd.readouterr().err
     assert schemas.schemas_command(tmp_path) == 0
     assert schemas.schemas_command(tmp_path, check=True) == 0
+
+
+def test_a_change_that_readers_trip_over_needs_a_new_version(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    schemas.write(tmp_path)
+    file = tmp_path / "kronik.run.failed.v1.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    kept["$defs"]["Failed"]["properties"]["nowGone"] = {"type": "string"}
+    file.write_text(json.dumps(kept))
+    assert schemas.incompatible(tmp_path) == ["kronik.run.failed.v1.Failed.nowGone is gone"]
+    with pytest.raises(schemas.Incompatible, match="new version"):
+        schemas.write(tmp_path)
+    assert "nowGone" in file.read_text(encoding="utf-8")
+    assert schemas.schemas_command(tmp_path, check=True) == 1
+    assert "nowGone is gone" in capfd.readouterr().err
