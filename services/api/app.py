@@ -22,11 +22,11 @@ from services.api.changes import Changes
 from services.api.history import queries
 from services.api.history.projector import Projector
 from services.api.history.queries import Pool
-from services.api.jobs import JobController
-from services.api.ledger import ledger_router
+from services.api.http.jobs import JobController
+from services.api.http.ledger import ledger_router
+from services.api.http.runs import RunController
+from services.api.past import History
 from services.api.request_schemas import ClosedStructs
-from services.api.runs import RunController
-from services.api.trigger import History
 from services.infra import logs
 from services.infra.clock import SystemClock
 from services.infra.lifecycle import end

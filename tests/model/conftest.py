@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.api import runs
+from services.api.commands import cancel
 from services.log import append as event_log
 from services.runner import attempt
 from services.scheduler import reconciler
@@ -41,6 +41,6 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "monotonic_s", tasks.now_s)
     monkeypatch.setattr(attempt, "perform", _perform)
     monkeypatch.setattr(attempt, "random", SimpleNamespace(random=lambda: 0.0))
-    monkeypatch.setattr(runs, "uuid", SimpleNamespace(uuid4=lambda: SimpleNamespace(hex="cancel")))
+    monkeypatch.setattr(cancel, "uuid", SimpleNamespace(uuid4=lambda: SimpleNamespace(hex="cancel")))
     for module in (attempt, reconciler):
         monkeypatch.setattr(module, "log", _silent())

@@ -1,6 +1,6 @@
 """Two runners, a canceller, the reconciler and every fault, as one state that goes on by one action at a time.
 
-Canceller (services.api.runs) and reconciler (services.scheduler.reconciler) are the real code too.
+Canceller (services.api.commands.cancel) and reconciler (services.scheduler.reconciler) are the real code too.
 """
 
 import contextlib
@@ -13,8 +13,8 @@ from kronik import codec, subjects
 from kronik.events import Abandoned
 from kronik.run import Run, begin, evolve
 
-from services.api import runs as api
 from services.api.access.store import Identity
+from services.api.commands.cancel import request_cancel
 from services.api.problems import Problem
 from services.log.append import LogUnavailable
 from services.runner.attempt import Attempts
@@ -246,7 +246,7 @@ class World:
 
     def _cancel(self, _: Runner, __: None) -> None:
         self._asked = True
-        self._canceller = Task(api._request_cancel(self.log("api"), RUN_ID, _ADMIN))
+        self._canceller = Task(request_cancel(self.log("api"), RUN_ID, _ADMIN))
         self._canceller.go_on()
 
     def _cancel_on(self, _: Runner, answer: Answer) -> None:

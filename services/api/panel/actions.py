@@ -10,13 +10,14 @@ from litestar.params import PathParameter, URLEncodedBody
 from litestar.response import Redirect
 from msgspec import Struct
 
-from services.api import runs
-from services.api import trigger as triggering
 from services.api.access.gate import needs
 from services.api.access.store import Identity
+from services.api.commands import cancel as cancelling
+from services.api.commands import rerun as rerunning
+from services.api.commands import trigger as triggering
 from services.api.panel.pages import HOME, RunId
+from services.api.past import History
 from services.api.problems import INVALID_PARAMS, invalid
-from services.api.trigger import History
 
 
 class Form(Struct, frozen=True):
@@ -44,14 +45,14 @@ async def rerun(
     run_id: RunId, data: URLEncodedBody[Form], past: NamedDependency[History], identity: NamedDependency[Identity]
 ) -> Redirect:
     """To the new run."""
-    asked = await runs.rerun(past, identity, run_id, data.key)
+    asked = await rerunning.rerun(past, identity, run_id, data.key)
     return _to(f"{HOME}/run/{asked.run.id}")
 
 
 @post(f"{HOME}/run/{{run_id:int}}/cancel", guards=[needs("operator")], include_in_schema=False)
 async def cancel(run_id: RunId, past: NamedDependency[History], identity: NamedDependency[Identity]) -> Redirect:
     """Back to the run."""
-    await runs.cancel(past, identity, run_id)
+    await cancelling.cancel(past, identity, run_id)
     return _to(f"{HOME}/run/{run_id}")
 
 

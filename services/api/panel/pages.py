@@ -10,15 +10,16 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
-from services.api import job_log, runs
+from services.api import job_log
 from services.api.access.store import Identity
 from services.api.history import queries
 from services.api.history.queries import JobRun, Pool
+from services.api.http import runs
 from services.api.job_log import JobLog, Progress
 from services.api.panel import presentation
 from services.api.panel.rendering import language_of, render
 from services.api.panel.timeline import Moment, timeline
-from services.api.trigger import History
+from services.api.past import History, find
 from services.log.append import EventLog, LogUnavailable
 from services.words.language import Language
 
@@ -87,7 +88,7 @@ async def history(
 async def run(request: Asked, past: NamedDependency[History], run_id: RunId) -> Response[str]:
     """One run, with everything that happened to it."""
     language, now = language_of(request), past.log.clock.now()
-    found = await runs.find(past, run_id)
+    found = await find(past, run_id)
     job = await queries.job(past.pool, found.job_type)
     said = await _job_log(past.log, found)
     return _page(

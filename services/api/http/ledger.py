@@ -9,8 +9,8 @@ from litestar.params import QueryParameter
 from services.api.history import queries
 from services.api.history.projections import Parked
 from services.api.history.queries import Pool, Slot
+from services.api.http.runs import check_job_type
 from services.api.problems import documented
-from services.api.runs import check_job_type
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 

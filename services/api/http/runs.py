@@ -1,13 +1,12 @@
 """Runs over HTTP: the history, one run, its events; trigger, rerun, cancel."""
 
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
-from kronik.events import TYPE_OF, BadTrigger, CancelRequested, Recorded, Triggered, Unknown
-from kronik.run import Run, Status, decide_cancel
+from kronik.events import TYPE_OF, BadTrigger, Recorded, Triggered, Unknown
+from kronik.run import Run, Status
 from kronik.text import clean
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
@@ -17,25 +16,19 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
 
 from services.api import job_log
-from services.api import trigger as triggering
 from services.api.access.gate import needs
 from services.api.access.store import Identity
-from services.api.history import queries, stream
+from services.api.commands import cancel as cancelling
+from services.api.commands import rerun as rerunning
+from services.api.commands import trigger as triggering
+from services.api.commands.trigger import Asked
+from services.api.history import queries
 from services.api.history.queries import Before, JobRun, Pool
 from services.api.job_log import JobLog
-from services.api.problems import (
-    BUSY,
-    PARAMS_UNKNOWN,
-    RUN_FINISHED,
-    RUN_NOT_FINISHED,
-    UNKNOWN_RUN,
-    Problem,
-    documented,
-)
-from services.api.trigger import Asked, History
-from services.log.append import Appended, Conflict, EventLog
+from services.api.past import History, find, unknown
+from services.api.problems import documented
+from services.log.append import EventLog
 
-_CANCEL_TRIES = 5
 _LINES = 1_000
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRIGGER_EVENT = TYPE_OF[Triggered]
@@ -146,7 +139,7 @@ class RunController(Controller):
         identity: NamedDependency[Identity],
         idempotency_key: Key = None,
     ) -> Response[JobRun]:
-        return _asked(await rerun(past, identity, id, idempotency_key))
+        return _asked(await rerunning.rerun(past, identity, id, idempotency_key))
 
     @post(
         "/{id:str}/cancel",
@@ -156,31 +149,7 @@ class RunController(Controller):
         summary="Ask for a run to stop",
     )
     async def cancel(self, id: RunId, past: NamedDependency[History], identity: NamedDependency[Identity]) -> JobRun:
-        return await cancel(past, identity, id)
-
-
-async def find(past: History, run_id: int) -> JobRun:
-    """The run, one that was triggered a moment ago as well. Raises Problem, LogUnavailable."""
-    return await queries.run(past.pool, run_id) or await _not_yet(past, run_id)
-
-
-async def rerun(past: History, identity: Identity, run_id: int, key: str | None) -> Asked:
-    """Trigger a finished run's job again, with its params. Raises Problem, LogUnavailable; key: see trigger."""
-    run, _ = await _read(past.log, run_id)
-    if not run.finished:
-        raise Problem(RUN_NOT_FINISHED, f"Run {run_id} is {run.phase}: only a finished run can be run again.")
-    if run.problem is not None:
-        raise Problem(PARAMS_UNKNOWN, _unreadable(run_id, run.problem))
-    wanted = Triggered(params=run.params, user_id=identity.user_id, rerun_of=run_id)
-    return await triggering.trigger(past, identity, wanted, run.job_type, key)
-
-
-async def cancel(past: History, identity: Identity, run_id: int) -> JobRun:
-    """Ask for the run to stop; the run as it is then. Raises Problem, LogUnavailable."""
-    sequence = await _request_cancel(past.log, run_id, identity)
-    run = await past.read_back(run_id, sequence)
-    assert run is not None, f"run {run_id} was just read"
-    return run
+        return await cancelling.cancel(past, identity, id)
 
 
 async def check_job_type(pool: Pool, job_type: str | None) -> None:
@@ -215,52 +184,11 @@ def _asked(asked: Asked) -> Response[JobRun]:
     return Response(asked.run, status_code=status, headers={"Location": f"/api/admin/job-run/{asked.run.id}"})
 
 
-async def _not_yet(past: History, run_id: int) -> JobRun:
-    """A run without a row: one that was triggered a moment ago, or none at all."""
-    behind = (await queries.position(past.pool)).sequence < run_id
-    if behind and await stream.stored_at(past.log.connection, run_id):
-        found = await past.read_back(run_id, run_id)
-    else:
-        found = await queries.run(past.pool, run_id)  # it may have been projected since its row was looked for
-    if found is None:
-        raise _unknown(run_id)
-    return found
-
-
 async def _read(log: EventLog, run_id: int) -> tuple[Run, list[Recorded]]:
     found = await log.read_run(run_id)
     if found is None:
-        raise _unknown(run_id)
+        raise unknown(run_id)
     return found
-
-
-def _unreadable(run_id: int, problem: str) -> str:
-    return (
-        f"Run {run_id} can't be run again: its trigger could not be read ({problem}), so its params are not known."
-        " Trigger the job anew, with the params that were meant."
-    )
-
-
-def _unknown(run_id: int) -> Problem:
-    return Problem(UNKNOWN_RUN, f"There is no run {run_id}.")
-
-
-async def _request_cancel(log: EventLog, run_id: int, identity: Identity) -> int:
-    """Append the wish unless somebody has it already; the sequence to wait for. Raises Problem."""
-    request_id = f"api-{uuid.uuid4().hex}"
-    for _ in range(_CANCEL_TRIES):
-        run, _events = await _read(log, run_id)
-        if run.finished:
-            raise Problem(RUN_FINISHED, f"Run {run_id} is finished ({run.status}): there is nothing to cancel.")
-        wish = decide_cancel(run, by=identity.by)
-        if not isinstance(wish, CancelRequested):
-            return run.version
-        match await log.append_to_run(run, wish, by=request_id):
-            case Appended(sequence=sequence):
-                return sequence
-            case Conflict():
-                continue
-    raise Problem(BUSY, f"Run {run_id} changes faster than it can be cancelled: try again.")
 
 
 def _stream_event(recorded: Recorded) -> StreamEvent:

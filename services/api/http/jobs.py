@@ -17,10 +17,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.api.access.gate import needs
 from services.api.access.store import Identity
+from services.api.commands.trigger import unknown_job_type
 from services.api.history import queries
 from services.api.history.queries import DefinedJob, JobRun, Pool
+from services.api.past import History
 from services.api.problems import BUSY, NO_SCHEDULE, Problem, documented, invalid
-from services.api.trigger import History, unknown_job_type
 from services.infra import slots
 from services.infra.clock import Clock
 from services.infra.schedule_words import in_words

@@ -4,7 +4,6 @@ import hashlib
 import uuid
 from typing import Any
 
-import asyncpg
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -16,10 +15,10 @@ from msgspec import Struct
 from referencing import Registry
 
 from services.api.access.store import Identity
-from services.api.changes import Changes
 from services.api.history import queries
 from services.api.history.projections import IDEMPOTENT
 from services.api.history.queries import JobRun, Pool
+from services.api.past import History
 from services.api.problems import INVALID_PARAMS, KEY_REUSED, UNKNOWN_JOB_TYPE, FieldError, Problem, invalid
 from services.infra import logs
 from services.log.append import Appended, EventLog, LogUnavailable
@@ -37,27 +36,6 @@ class Asked(Struct, frozen=True):
 
     run: JobRun
     created: bool
-
-
-class History(Struct, frozen=True):
-    """Where a write is read back from: the stream, the read model, and the news of it."""
-
-    log: EventLog
-    pool: Pool
-    changes: Changes
-
-    async def read_back(self, run_id: int, sequence: int) -> JobRun | None:
-        """The run as of the event at `sequence` or later: its row, or, where that takes too long, the fold itself.
-
-        None where there is no such run. Raises LogUnavailable.
-        """
-        try:
-            if await self.changes.reached(self.pool, sequence) and (found := await queries.run(self.pool, run_id)):
-                return found
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as away:
-            logger.warning("history_unavailable", run_id=run_id, error=repr(away)[:300])
-        folded = await self.log.read_run(run_id)
-        return queries.job_run_of(folded[0]) if folded else None
 
 
 async def trigger(history: History, identity: Identity, wanted: Triggered, job_type: str, key: str | None) -> Asked:

@@ -1,0 +1,49 @@
+"""Asking for a run to stop."""
+
+import uuid
+
+from kronik.events import CancelRequested
+from kronik.run import Run, decide_cancel
+
+from services.api import past as history
+from services.api.access.store import Identity
+from services.api.history.queries import JobRun
+from services.api.past import History
+from services.api.problems import BUSY, RUN_FINISHED, Problem
+from services.log.append import Appended, Conflict, EventLog
+
+_TRIES = 5
+
+
+async def cancel(past: History, identity: Identity, run_id: int) -> JobRun:
+    """Ask for the run to stop; the run as it is then. Raises Problem, LogUnavailable."""
+    sequence = await request_cancel(past.log, run_id, identity)
+    run = await past.read_back(run_id, sequence)
+    assert run is not None, f"run {run_id} was just read"
+    return run
+
+
+async def request_cancel(log: EventLog, run_id: int, identity: Identity) -> int:
+    """Append the wish unless somebody has it already; the sequence to wait for. Raises Problem."""
+    request_id = f"api-{uuid.uuid4().hex}"
+    for _ in range(_TRIES):
+        run = await _unfinished(log, run_id)
+        wish = decide_cancel(run, by=identity.by)
+        if not isinstance(wish, CancelRequested):
+            return run.version
+        match await log.append_to_run(run, wish, by=request_id):
+            case Appended(sequence=sequence):
+                return sequence
+            case Conflict():
+                continue
+    raise Problem(BUSY, f"Run {run_id} changes faster than it can be cancelled: try again.")
+
+
+async def _unfinished(log: EventLog, run_id: int) -> Run:
+    found = await log.read_run(run_id)
+    if found is None:
+        raise history.unknown(run_id)
+    run = found[0]
+    if run.finished:
+        raise Problem(RUN_FINISHED, f"Run {run_id} is finished ({run.status}): there is nothing to cancel.")
+    return run
