@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kronik import subjects
-from kronik.events import JobDefined, Recorded, RetryPolicy, Schedule, ScheduleChanged, SlotSkipped, Triggered
+import msgspec
+from kronik import in_force, subjects
+from kronik.events import JobDefined, Pause, Recorded, RetryPolicy, Schedule, ScheduleChanged, SlotSkipped, Triggered
 
 from services.infra import lifecycle
 from services.log import connection as nats_connection
@@ -101,7 +102,9 @@ async def define(log: EventLog, job: str, schedule: Schedule | None = EVERY_MINU
 
 async def change(log: EventLog, job: str, *, paused: bool = False, schedule: Schedule | None = None) -> Appended:
     """What an admin does to a schedule."""
-    changed = ScheduleChanged(paused=paused, schedule=schedule, by="ADMIN:1")
+    given = msgspec.structs.asdict(schedule) if schedule else {}
+    pause = Pause(by="ADMIN:1") if paused else None
+    changed = in_force.changed(None, "ADMIN:1", **given, pause=pause)
     return await stored(log, subjects.schedule(job), changed)
 
 

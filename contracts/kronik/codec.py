@@ -16,13 +16,16 @@ from kronik.events import (
     AnyEvent,
     BadTrigger,
     JobDefined,
+    Pause,
     Recorded,
     Retrying,
     RunEvent,
     ScheduleChanged,
     ServiceChanged,
+    SlotFired,
     SlotSkipped,
     Triggered,
+    TriggerRefused,
     Unknown,
 )
 from kronik.text import clean
@@ -50,7 +53,13 @@ _data: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 _run_envelopes: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     token: msgspec.json.Decoder(envelope_of(event, TYPE_OF[event])) for event, token in RUN_EVENT_NAME.items()
 }
-_instants: Final[dict[type, str]] = {Triggered: "scheduled_for", Retrying: "retry_at", SlotSkipped: "scheduled_for"}
+_instants: Final[dict[type, str]] = {
+    Triggered: "scheduled_for",
+    Retrying: "retry_at",
+    SlotFired: "scheduled_for",
+    SlotSkipped: "scheduled_for",
+    Pause: "until",
+}
 _encoder: Final = msgspec.json.Encoder()
 
 _Data = TypeVar("_Data", bound=msgspec.Struct)
@@ -164,7 +173,9 @@ def _fits(place: subjects.Subject, data: AnyEvent | Unknown) -> bool:
         case subjects.RunSubject(event=event):
             return isinstance(data, RunEvent) and RUN_EVENT_NAME[type(data)] == event
         case subjects.SlotSubject(outcome=outcome):
-            return isinstance(data, SlotSkipped) and data.outcome == outcome
+            return data.outcome == outcome if isinstance(data, SlotSkipped) else _is_fired(data, outcome)
+        case subjects.RefusalSubject():
+            return isinstance(data, TriggerRefused)
         case subjects.DefinitionSubject(job_type=job_type):
             return isinstance(data, JobDefined) and data.job_type == job_type
         case subjects.ServiceSubject():
@@ -173,8 +184,14 @@ def _fits(place: subjects.Subject, data: AnyEvent | Unknown) -> bool:
             return isinstance(data, ScheduleChanged)
 
 
+def _is_fired(data: AnyEvent | Unknown, outcome: str) -> bool:
+    return isinstance(data, SlotFired) and outcome == "fired"
+
+
 def _in_utc(data: _Data) -> _Data:
     """Raises OverflowError for an instant that is off the calendar in UTC."""
+    if isinstance(data, ScheduleChanged):
+        return replace(data, pause=_in_utc(data.pause)) if data.pause else data
     field = _instants.get(type(data))
     instant = getattr(data, field) if field else None
     if field is None or instant is None or instant.tzinfo is UTC:

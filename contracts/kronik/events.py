@@ -8,12 +8,12 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from kronik.envelope import Instant
-from kronik.schedule import CatchUp, Overlap
+from kronik.schedule import CatchUp, Overlap, WhenFull
 from kronik.show import Show, Text
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
-Pause = Annotated[int, Meta(ge=0, le=40 * 86_400_000)]
+RetryWait = Annotated[int, Meta(ge=0, le=40 * 86_400_000)]
 """Milliseconds, 40 days at most: more than any Retry can mean, and no instant is put off the calendar by it."""
 RunId = Annotated[int, Meta(ge=1, le=10**18 - 1)]
 """Bounded by what Postgres and every JSON reader can hold: an event that is read can also be stored."""
@@ -58,7 +58,7 @@ class Retrying(Event, frozen=True, omit_defaults=True):
     error: str
     error_type: str
     retry_at: Instant
-    wait_ms: Pause | None = None
+    wait_ms: RetryWait | None = None
     traceback: str | None = None
 
 
@@ -116,19 +116,38 @@ class Cancelled(Event, frozen=True):
     by: str
 
 
-Outcome = Literal["coalesced", "overlapped", "missed", "paused"]
+SkipOutcome = Literal["coalesced", "overlapped", "missed", "paused"]
+Outcome = Literal["fired", SkipOutcome]
+
+
+class SlotFired(Event, frozen=True):
+    """A due slot became a run. Its trigger was stored with this event, as one: neither stands without the other."""
+
+    scheduled_for: Instant
 
 
 class SlotSkipped(Event, frozen=True):
     """A due slot that did not become a run, and why, in words.
 
-    coalesced: a later slot ran for it. overlapped: a run of the job was still open.
-    missed: too late by the job's catch-up policy. paused: the schedule was paused.
+    coalesced: a later slot ran for it, or enough runs wait already. overlapped: a run of the job was still open.
+    missed: too late by the job's catch-up policy, or its queue was full. paused: the schedule was paused.
     """
 
     scheduled_for: Instant
-    outcome: Outcome
+    outcome: SkipOutcome
     reason: str
+
+
+class TriggerRefused(Event, frozen=True):
+    """Somebody asked for a run and was refused: as many as the job allows waited already.
+
+    by: `ADMIN:<userId>`. queued: the runs that waited. limit: how many may.
+    """
+
+    by: str
+    reason: str
+    queued: Count
+    limit: Count
 
 
 class Schedule(Event, frozen=True):
@@ -152,7 +171,7 @@ class RetryPolicy(Event, frozen=True):
 class JobDefined(Event, frozen=True):
     """A runner knows this job. The newest one per job type holds.
 
-    params_schema, result_schema: JSON Schema 2020-12.
+    params_schema, result_schema: JSON Schema 2020-12. max_queued: how many of its runs may wait; null: any number.
     """
 
     job_type: str
@@ -165,17 +184,43 @@ class JobDefined(Event, frozen=True):
     retry: RetryPolicy
     concurrency: Count
     show: tuple[Show, ...] = ()
+    max_queued: Count | None = None
+    when_full: WhenFull = "refuse"
 
 
-class ScheduleChanged(Event, frozen=True):
-    """An admin paused, resumed or changed a schedule. The whole new state: the newest one per job type holds.
+class Pause(Event, frozen=True, omit_defaults=True):
+    """No slot starts a run. until: when it ends by itself; null: when somebody resumes. by: null: it is not known."""
 
-    schedule: what replaces the job's own; null: the job's own holds. by: `ADMIN:<userId>`.
+    by: str | None = None
+    reason: str | None = None
+    until: Instant | None = None
+
+
+class Retirement(Event, frozen=True, omit_defaults=True):
+    """The job is out of use: no slots, no triggers. A definition that is announced after it brings the job back."""
+
+    by: str
+    reason: str | None = None
+
+
+class ScheduleChanged(Event, frozen=True, omit_defaults=True):
+    """An admin paused, resumed, retired or changed a job. The whole new state: the newest one per job type holds.
+
+    Each field stands for itself: null leaves it to the code. deadline_ms, max_queued: 0 means no limit.
+    by: who made this change, `ADMIN:<userId>`. given_by: who gave each field that is not null, by its name in JSON.
     """
 
-    paused: bool
-    schedule: Schedule | None
     by: str
+    expression: str | None = None
+    tz: str | None = None
+    catch_up: CatchUp | None = None
+    overlap: Overlap | None = None
+    deadline_ms: Milliseconds | None = None
+    max_queued: Count | None = None
+    when_full: WhenFull | None = None
+    given_by: dict[str, str] = {}
+    pause: Pause | None = None
+    retired: Retirement | None = None
 
 
 class ServiceChanged(Event, frozen=True):
@@ -189,7 +234,9 @@ class ServiceChanged(Event, frozen=True):
 
 
 RunEvent = Started | Retrying | Abandoned | CancelRequested | Completed | Failed | Cancelled
-AnyEvent = Triggered | RunEvent | SlotSkipped | JobDefined | ScheduleChanged | ServiceChanged
+AnyEvent = (
+    Triggered | RunEvent | SlotFired | SlotSkipped | TriggerRefused | JobDefined | ScheduleChanged | ServiceChanged
+)
 
 TYPE_OF: Final[dict[type[AnyEvent], str]] = {
     Triggered: "kronik.run.triggered.v1",
@@ -200,9 +247,11 @@ TYPE_OF: Final[dict[type[AnyEvent], str]] = {
     Completed: "kronik.run.completed.v1",
     Failed: "kronik.run.failed.v1",
     Cancelled: "kronik.run.cancelled.v1",
+    SlotFired: "kronik.slot.fired.v1",
     SlotSkipped: "kronik.slot.skipped.v1",
+    TriggerRefused: "kronik.trigger.refused.v1",
     JobDefined: "kronik.job.defined.v1",
-    ScheduleChanged: "kronik.schedule.changed.v1",
+    ScheduleChanged: "kronik.schedule.changed.v2",
     ServiceChanged: "kronik.service.changed.v1",
 }
 

@@ -12,7 +12,7 @@ import msgspec
 from kronik.context import RunContext
 from kronik.errors import InvalidJob, InvalidName
 from kronik.retry import LONGEST, Retry
-from kronik.schedule import Cron
+from kronik.schedule import QUEUE_LIMIT, Cron, WhenFull
 from kronik.show import Show, Text
 from kronik.subjects import check_job_type
 
@@ -36,6 +36,8 @@ class Job:
     timeout: how long one attempt may take.
     concurrency: how many of its runs may execute at the same time, across all runners.
     params_type, result_type: read from the function's annotations.
+    max_queued: how many of its runs may wait; None: any number. when_full: what becomes of one more (`refuse`, or
+        `coalesce`: the ones that wait stand for it).
     """
 
     job_type: str
@@ -49,6 +51,8 @@ class Job:
     retry: Retry
     concurrency: int
     show: tuple[Show, ...]
+    max_queued: int | None = None
+    when_full: WhenFull = "refuse"
 
 
 def job(
@@ -60,6 +64,8 @@ def job(
     retry: Retry = Retry(),  # noqa: B008  frozen
     concurrency: int = 1,
     show: tuple[Show, ...] | list[Show] = (),
+    max_queued: int | None = None,
+    when_full: WhenFull = "refuse",
 ) -> Callable[[F], F]:
     """Declare the function below as a job: `(run: RunContext, params: <Params>) -> result`.
 
@@ -79,6 +85,8 @@ def job(
             raise InvalidJob(f"{job_type}: timeout must be 1 millisecond to 30 days, got {timeout}")
         if not 1 <= concurrency <= 1000:
             raise InvalidJob(f"{job_type}: concurrency must be 1 to 1000, got {concurrency}")
+        if max_queued is not None and not 1 <= max_queued <= QUEUE_LIMIT:
+            raise InvalidJob(f"{job_type}: max_queued must be 1 to {QUEUE_LIMIT}, got {max_queued}")
         function.__kronik_job__ = Job(  # type: ignore[attr-defined]
             job_type=job_type,
             function=function,
@@ -91,6 +99,8 @@ def job(
             retry=retry,
             concurrency=concurrency,
             show=tuple(show),
+            max_queued=max_queued,
+            when_full=when_full,
         )
         return function
 

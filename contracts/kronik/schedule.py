@@ -1,12 +1,17 @@
 """A schedule as its author writes it. What its slots are is decided in `services.infra.slots`."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 CatchUp = Literal["latest", "all", "none"]
 Overlap = Literal["queue", "skip"]
+WhenFull = Literal["refuse", "coalesce"]
+"""What becomes of a run that is asked for while as many as allowed wait: refused, or those that wait stand for it."""
+
+QUEUE_LIMIT: Final = 1_000_000
+"""The largest limit that a queue can be given."""
 
 
 def seconds(count: float) -> timedelta:

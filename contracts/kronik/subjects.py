@@ -2,9 +2,10 @@
 
 jobs.trigger.<JOB>.<origin>           somebody asked for a run; its sequence is the run's id
 jobs.run.<JOB>.<run_id>.<event>       the run's life
-jobs.slot.<JOB>.<outcome>             a due slot that did not become a run
+jobs.slot.<JOB>.<outcome>             a due slot, and what became of it
+jobs.refused.<JOB>.<origin>           somebody asked for a run and was refused
 jobs.definition.<JOB>                 a runner announces a job
-jobs.schedule.<JOB>                   an admin changed a schedule
+jobs.schedule.<JOB>                   an admin paused, retired or changed a job
 jobs.service.<origin>                 what another service is granted
 """
 
@@ -47,7 +48,7 @@ RUN_EVENTS: Final = (
 _RUN = re.compile(rf"jobs\.run\.({JOB_TYPE_RULE})\.([1-9][0-9]{{0,17}})\.({'|'.join(RUN_EVENTS)})")
 """A run id of at most eighteen digits: what a bigint in Postgres holds for certain."""
 TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
-OUTCOMES: Final = ("coalesced", "overlapped", "missed", "paused")
+OUTCOMES: Final = ("fired", "coalesced", "overlapped", "missed", "paused")
 
 
 class TriggerSubject(Struct, frozen=True):
@@ -66,6 +67,11 @@ class SlotSubject(Struct, frozen=True):
     outcome: str
 
 
+class RefusalSubject(Struct, frozen=True):
+    job_type: str
+    origin: str
+
+
 class DefinitionSubject(Struct, frozen=True):
     job_type: str
 
@@ -78,7 +84,9 @@ class ServiceSubject(Struct, frozen=True):
     origin: str
 
 
-Subject = TriggerSubject | RunSubject | SlotSubject | DefinitionSubject | ScheduleSubject | ServiceSubject
+Subject = (
+    TriggerSubject | RunSubject | SlotSubject | RefusalSubject | DefinitionSubject | ScheduleSubject | ServiceSubject
+)
 
 
 def check_job_type(job_type: str) -> str:
@@ -126,6 +134,10 @@ def slots_of(job_type: str) -> str:
     return f"jobs.slot.{check_job_type(job_type)}.*"
 
 
+def refused(job_type: str, origin: str) -> str:
+    return f"jobs.refused.{check_job_type(job_type)}.{check_origin(origin)}"
+
+
 def definition(job_type: str) -> str:
     return f"jobs.definition.{check_job_type(job_type)}"
 
@@ -169,6 +181,8 @@ def _parse_other(subject: str) -> Subject:
             return TriggerSubject(check_job_type(job_type), check_origin(origin))
         case ["jobs", "slot", job_type, outcome] if outcome in OUTCOMES:
             return SlotSubject(check_job_type(job_type), outcome)
+        case ["jobs", "refused", job_type, origin]:
+            return RefusalSubject(check_job_type(job_type), check_origin(origin))
         case ["jobs", "definition", job_type]:
             return DefinitionSubject(check_job_type(job_type))
         case ["jobs", "schedule", job_type]:

@@ -9,7 +9,19 @@ from typing import Any, Final
 
 Upcaster = tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]
 
-UPCASTERS: Final[dict[str, Upcaster]] = {}
+
+def _schedule_changed_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew a schedule only as a whole, and a pause only as a flag."""
+    given = {field: value for field, value in (data["schedule"] or {}).items() if value is not None}
+    if given and "deadlineMs" not in given:
+        given["deadlineMs"] = 0
+    pause = {"pause": {"by": data["by"]}} if data["paused"] is True else {}
+    return {"by": data["by"], **given, "givenBy": dict.fromkeys(given, data["by"]), **pause}
+
+
+UPCASTERS: Final[dict[str, Upcaster]] = {
+    "kronik.schedule.changed.v1": ("kronik.schedule.changed.v2", _schedule_changed_v2),
+}
 
 
 def upcast(

@@ -69,6 +69,13 @@ ALLOWED: Final = {
     "params": "a JSON object",
     "Idempotency-Key": "1 to 200 characters",
     "paused": "true or false",
+    "pauseReason": "at most 200 characters",
+    "pausedUntil": "an instant with its offset, like 2026-12-01T08:00:00+01:00, or null",
+    "catchUp": "latest, all or none; null leaves it to the code",
+    "overlap": "queue or skip; null leaves it to the code",
+    "deadlineMs": "milliseconds, 0 for no limit; null leaves it to the code",
+    "maxQueued": "a number of runs, 0 for no limit; null leaves it to the code",
+    "whenFull": "refuse or coalesce; null leaves it to the code",
     "cron": "five cron fields, at most 128 characters",
     "tz": "an IANA time zone, like Europe/Copenhagen",
 }

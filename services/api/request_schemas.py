@@ -1,11 +1,17 @@
-"""What OpenAPI says of the bodies that requests have, where Litestar leaves something out."""
+"""What OpenAPI says of the bodies that requests have, and holds them to it, where Litestar leaves something out."""
 
+import re
 from typing import Any
 
+import msgspec
 from litestar.openapi.spec import Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 from msgspec import Struct
+
+from services.api.problems import invalid
+
+_WHERE = re.compile(r"(?P<problem>.*?) - at `\$\.(?P<field>[^`.\[]+).*`", re.DOTALL)
 
 
 class ClosedStructs(OpenAPISchemaPlugin):
@@ -23,3 +29,14 @@ class ClosedStructs(OpenAPISchemaPlugin):
         schema: Schema = told_by.to_openapi_schema(field_definition, schema_creator)
         schema.additional_properties = False
         return schema
+
+
+def refuse_lookalikes(body: bytes, request: type[Struct]) -> None:
+    """Litestar takes `"1"` for true and `"5"` for five. Raises Problem, by the field's name, where a type is wrong."""
+    try:
+        msgspec.json.decode(body, type=request)
+    except msgspec.ValidationError as error:
+        found = _WHERE.fullmatch(str(error))
+        raise invalid(found["field"] if found else "body", found["problem"] if found else str(error)) from error
+    except msgspec.MsgspecError:
+        return  # no JSON at all: Litestar has said so already, or reads another encoding

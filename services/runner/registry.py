@@ -66,6 +66,8 @@ def definition(job: Job) -> JobDefined:
         retry=policy(job.retry),
         concurrency=job.concurrency,
         show=job.show,
+        max_queued=job.max_queued,
+        when_full=job.when_full,
     )
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
-from kronik.events import Outcome, Schedule
+from kronik.events import Pause, Schedule, SkipOutcome
 from msgspec import Struct
 
 from services.scheduler.timeline import Due
@@ -34,7 +34,7 @@ class Fire(Struct, frozen=True):
 
 class Skip(Struct, frozen=True):
     slot: datetime
-    outcome: Outcome
+    outcome: SkipOutcome
     reason: str
 
 
@@ -42,11 +42,11 @@ Decision = Fire | Skip
 
 
 def decide(
-    due: Sequence[Due], *, now: datetime, paused: bool, open_run: int | None, more: bool = False
+    due: Sequence[Due], *, now: datetime, paused: Pause | None, open_run: int | None, more: bool = False
 ) -> list[Decision]:
     """One decision for each slot due, ascending.
 
-    paused: whether the schedule is paused now. open_run: the id of an unfinished run of the job, if there is one.
+    paused: the pause that holds now. open_run: the id of an unfinished run of the job, if there is one.
     more: newer slots are due than are given here; the last hundred are then left for the next time.
     """
     newest_first: list[Decision] = []
@@ -61,13 +61,14 @@ def decide(
     return _without_overlaps(due, newest_first[::-1], open_run)
 
 
-def _alone(due: Due, now: datetime, paused: bool) -> Skip | None:
+def _alone(due: Due, now: datetime, paused: Pause | None) -> Skip | None:
     """What can be said of a slot whatever the others are."""
     late = now - due.slot
-    if due.paused:
-        return Skip(due.slot, "paused", "The schedule was paused when this slot came due.")
-    if paused and late > LATE:
-        return Skip(due.slot, "paused", f"Seen {_span(late)} late, and the schedule had been paused in the meantime.")
+    if due.pause is not None:
+        return Skip(due.slot, "paused", f"The schedule was paused{_pause(due.pause)} when this slot came due.")
+    if paused is not None and late > LATE:
+        reason = f"Seen {_span(late)} late, and the schedule had been paused{_pause(paused)} in the meantime."
+        return Skip(due.slot, "paused", reason)
     deadline = due.schedule.deadline_ms
     if deadline is not None and late > timedelta(milliseconds=deadline):
         allowed = _span(timedelta(milliseconds=deadline))
@@ -75,6 +76,11 @@ def _alone(due: Due, now: datetime, paused: bool) -> Skip | None:
     if due.schedule.catch_up == "none" and late > LATE:
         return Skip(due.slot, "missed", f"Seen {_span(late)} late, and the schedule does not catch up.")
     return None
+
+
+def _pause(pause: Pause) -> str:
+    by = f" by {pause.by}" if pause.by else ""
+    return f"{by} ({pause.reason})" if pause.reason else by
 
 
 def _coalesced(due: Due, running: Sequence[datetime | None]) -> Skip | None:

@@ -214,7 +214,7 @@ class Scheduler:
         return decide(
             found,
             now=now,
-            paused=view.timeline.paused,
+            paused=view.timeline.pause(now),
             open_run=await self._open_run(view, found),
             more=len(found) > _AT_ONCE,
         )

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import zip_longest
 
-from kronik import subjects
-from kronik.events import JobDefined, Recorded, Schedule, ScheduleChanged
+from kronik import in_force, subjects
+from kronik.events import JobDefined, Pause, Recorded, Schedule, ScheduleChanged
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -23,7 +23,7 @@ class Segment(Struct, frozen=True):
 
     since: datetime
     schedule: Schedule | None
-    paused: bool
+    pause: Pause | None
 
 
 class Timeline(Struct, frozen=True):
@@ -34,9 +34,8 @@ class Timeline(Struct, frozen=True):
     """
 
     job_type: str
-    own: Schedule | None = None
-    replacement: Schedule | None = None
-    paused: bool = False
+    defined: JobDefined | None = None
+    changed: ScheduleChanged | None = None
     definition: int = 0
     change: int = 0
     segments: tuple[Segment, ...] = ()
@@ -44,7 +43,18 @@ class Timeline(Struct, frozen=True):
 
     @property
     def schedule(self) -> Schedule | None:
-        return self.replacement or self.own
+        """The one that holds. None: by hand alone, or out of use."""
+        if self.defined is None or self.retired:
+            return None
+        return in_force.schedule(self.defined.schedule, self.changed)
+
+    @property
+    def retired(self) -> bool:
+        return in_force.is_retired(self.definition, self.change, self.changed)
+
+    def pause(self, now: datetime) -> Pause | None:
+        """The pause that holds at this instant."""
+        return in_force.pause(self.changed, now)
 
 
 class Due(Struct, frozen=True):
@@ -52,7 +62,7 @@ class Due(Struct, frozen=True):
 
     slot: datetime
     schedule: Schedule
-    paused: bool
+    pause: Pause | None = None
 
 
 def evolve(timeline: Timeline, recorded: Recorded) -> Timeline:
@@ -64,18 +74,24 @@ def evolve(timeline: Timeline, recorded: Recorded) -> Timeline:
         timeline = replace(timeline, change=recorded.sequence)
     match recorded.data:
         case JobDefined() as defined:
-            timeline = replace(timeline, own=defined.schedule)
+            timeline = replace(timeline, defined=_without_words(defined))
         case ScheduleChanged() as changed:
-            timeline = replace(timeline, replacement=changed.schedule, paused=changed.paused)
+            timeline = replace(timeline, changed=changed)
     is_defined = bool(timeline.segments) or isinstance(recorded.data, JobDefined)
     return _extend(timeline, recorded.time) if is_defined else timeline
+
+
+def _without_words(defined: JobDefined) -> JobDefined:
+    """What a scheduler needs of it: ten thousand jobs' schemas and descriptions would be most of its memory."""
+    return replace(defined, title={}, description="", params_schema={}, result_schema={}, show=())
 
 
 def _extend(timeline: Timeline, time: datetime) -> Timeline:
     problem = _problem(timeline.schedule)
     last = timeline.segments[-1] if timeline.segments else None
     since = max(time, last.since) if last else time
-    segment = Segment(since, timeline.schedule if problem is None else None, timeline.paused)
+    pause = timeline.changed.pause if timeline.changed else None
+    segment = Segment(since, timeline.schedule if problem is None else None, pause)
     if last is not None and replace(segment, since=last.since) == last:
         return replace(timeline, problem=problem)
     return replace(timeline, segments=(*timeline.segments, segment), problem=problem)
@@ -114,4 +130,4 @@ def _from(timeline: Timeline, after: datetime | None) -> Iterator[Due]:
         for slot in slots.slots_after(segment.schedule, begin):
             if end is not None and slot > end:
                 break
-            yield Due(slot, segment.schedule, segment.paused)
+            yield Due(slot, segment.schedule, in_force.holding(segment.pause, slot))

@@ -15,11 +15,14 @@ from kronik.events import (
     Retrying,
     ScheduleChanged,
     ServiceChanged,
+    SlotFired,
     SlotSkipped,
     Started,
     Triggered,
+    TriggerRefused,
     Unknown,
 )
+from kronik.in_force import FIELDS
 from msgspec import Struct
 
 from services.words.language import marked
@@ -57,6 +60,10 @@ def told(event: AnyEvent | Unknown | BadTrigger, voice: Voice) -> Told:
             return Told(voice.text("Failed"), _error(event.error_type, event.error), "error")
         case Cancelled():
             return Told(voice.text("Cancelled by %(who)s", who=voice.who(event.by)), "", "error")
+        case SlotFired():
+            return Told(voice.text("It was time for a run"), voice.moment(event.scheduled_for), "info")
+        case TriggerRefused():
+            return Told(voice.text("%(who)s was refused a run", who=voice.who(event.by)), event.reason, "warning")
         case SlotSkipped():
             return Told(
                 why_no_run(event.outcome, voice), f"{voice.moment(event.scheduled_for)}: {event.reason}", "warning"
@@ -128,10 +135,19 @@ def why_no_run(outcome: str, voice: Voice) -> str:
 
 
 def _schedule(event: ScheduleChanged, voice: Voice) -> Told:
-    text = voice.text("Paused by %(who)s") if event.paused else voice.text("Schedule changed by %(who)s")
-    return Told(
-        text % {"who": voice.who(event.by)}, _cron(event.schedule) or voice.text("the job's own schedule"), "info"
-    )
+    given = {shown: getattr(event, name) for name, shown in FIELDS.items()}
+    said = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+    said = said or voice.text("the job's own schedule")
+    if event.retired:
+        return _by(voice.text("Retired by %(who)s"), event, voice, event.retired.reason, said)
+    if event.pause:
+        until = voice.text("until %(when)s", when=voice.moment(event.pause.until)) if event.pause.until else None
+        return _by(voice.text("Paused by %(who)s"), event, voice, event.pause.reason, until, said)
+    return _by(voice.text("Schedule changed by %(who)s"), event, voice, said)
+
+
+def _by(text: str, event: ScheduleChanged, voice: Voice, *details: str | None) -> Told:
+    return Told(text % {"who": voice.who(event.by)}, "\n".join(filter(None, details)), "info")
 
 
 def _service(event: ServiceChanged, voice: Voice) -> str:

@@ -5,13 +5,14 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from kronik.events import Schedule
+from kronik.events import Pause, Schedule
 from kronik.schedule import CatchUp, Overlap
 
 from services.scheduler.decisions import ALL_LIMIT, Decision, Fire, Skip, decide
 from services.scheduler.timeline import Due
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
+PAUSE = Pause(by="ADMIN:7", reason="the ovens are being moved")
 
 
 def schedule(catch_up: CatchUp = "latest", overlap: Overlap = "queue", deadline: timedelta | None = None) -> Schedule:
@@ -22,14 +23,15 @@ def schedule(catch_up: CatchUp = "latest", overlap: Overlap = "queue", deadline:
 
 
 def hours(count: int, held: Schedule, *, paused: bool = False, first: int = 1) -> list[Due]:
-    return [Due(START + timedelta(hours=n), held, paused) for n in range(first, first + count)]
+    return [Due(START + timedelta(hours=n), held, PAUSE if paused else None) for n in range(first, first + count)]
 
 
 def decided(
     due: list[Due], *, late_s: float = 1, paused: bool = False, open_run: int | None = None, more: bool = False
 ) -> list[Decision]:
     """late_s: how old the newest slot is."""
-    return decide(due, now=due[-1].slot + timedelta(seconds=late_s), paused=paused, open_run=open_run, more=more)
+    now = due[-1].slot + timedelta(seconds=late_s)
+    return decide(due, now=now, paused=PAUSE if paused else None, open_run=open_run, more=more)
 
 
 def outcomes(decisions: list[Decision]) -> list[str]:
@@ -91,7 +93,9 @@ def test_the_newest_within_the_deadline_is_the_one_that_runs() -> None:
 def test_a_slot_of_a_paused_schedule_is_paused_even_on_time() -> None:
     decisions = decided(hours(1, schedule(), paused=True), paused=True)
     assert outcomes(decisions) == ["paused"]
-    assert reason(decisions[0]) == "The schedule was paused when this slot came due."
+    assert reason(decisions[0]) == (
+        "The schedule was paused by ADMIN:7 (the ovens are being moved) when this slot came due."
+    )
 
 
 def test_paused_slots_are_not_caught_up_after_the_resume() -> None:
@@ -103,7 +107,9 @@ def test_a_job_that_is_paused_now_does_not_start_to_catch_up() -> None:
     due = hours(2, schedule()) + hours(1, schedule(), paused=True, first=3)
     decisions = decided(due, paused=True)
     assert outcomes(decisions) == ["paused"] * 3
-    assert reason(decisions[0]) == "Seen 2 h late, and the schedule had been paused in the meantime."
+    assert reason(decisions[0]) == (
+        "Seen 2 h late, and the schedule had been paused by ADMIN:7 (the ovens are being moved) in the meantime."
+    )
 
 
 def test_a_slot_on_time_fires_though_the_pause_came_a_moment_later() -> None:
@@ -140,7 +146,7 @@ def test_where_newer_slots_are_left_for_later_the_last_hundred_stay_undecided() 
 
 
 def test_nothing_due_nothing_decided() -> None:
-    assert decide([], now=START, paused=False, open_run=None) == []
+    assert decide([], now=START, paused=None, open_run=None) == []
 
 
 schedules = st.builds(
@@ -155,11 +161,14 @@ schedules = st.builds(
 def test_every_slot_gets_one_decision_in_order(
     held: list[tuple[Schedule, bool]], paused: bool, run: int | None
 ) -> None:
-    due = [Due(START + timedelta(hours=n), each, was_paused) for n, (each, was_paused) in enumerate(held)]
-    decisions = decide(due, now=START + timedelta(hours=30), paused=paused, open_run=run)
+    due = [
+        Due(START + timedelta(hours=n), each, PAUSE if was_paused else None)
+        for n, (each, was_paused) in enumerate(held)
+    ]
+    decisions = decide(due, now=START + timedelta(hours=30), paused=PAUSE if paused else None, open_run=run)
     assert [each.slot for each in decisions] == [each.slot for each in due]
     fires = [each for each, decision in zip(due, decisions, strict=True) if isinstance(decision, Fire)]
-    assert not any(each.paused for each in fires)
+    assert not any(each.pause for each in fires)
     assert not paused or not fires or START + timedelta(hours=30) - fires[0].slot <= timedelta(seconds=60)
     assert all(later.schedule.overlap == "queue" for _, later in pairwise(fires))
     assert run is None or all(each.schedule.overlap == "queue" for each in fires)

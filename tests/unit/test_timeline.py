@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from kronik.events import JobDefined, Recorded, RetryPolicy, Schedule, ScheduleChanged
+import msgspec
+from kronik import in_force
+from kronik.events import JobDefined, Pause, Recorded, RetryPolicy, Schedule
 from msgspec.structs import replace
 
 from services.scheduler.timeline import Due, Timeline, due, evolve, upcoming
@@ -33,7 +35,9 @@ def defined(minutes: float, schedule: Schedule | None, description: str = "") ->
 
 
 def changed(minutes: float, *, paused: bool = False, schedule: Schedule | None = None) -> Recorded:
-    change = ScheduleChanged(paused=paused, schedule=schedule, by="ADMIN:1")
+    given = msgspec.structs.asdict(schedule) if schedule else {}
+    pause = Pause(by="ADMIN:1") if paused else None
+    change = in_force.changed(None, "ADMIN:1", **given, pause=pause)
     return Recorded(1000 + int(minutes), f"jobs.schedule.{JOB}", at(minutes), "id", change)
 
 
@@ -46,7 +50,7 @@ def told(*events: Recorded) -> Timeline:
 
 def found(timeline: Timeline, after: datetime | None, until: datetime) -> list[tuple[float, bool]]:
     """Minutes after noon, and whether paused."""
-    return [((each.slot - NOON) / timedelta(minutes=1), each.paused) for each in due(timeline, after, until)]
+    return [((each.slot - NOON) / timedelta(minutes=1), each.pause is not None) for each in due(timeline, after, until)]
 
 
 def test_slots_begin_with_the_first_definition() -> None:
@@ -131,4 +135,4 @@ def test_upcoming_is_the_first_slot_however_far_away() -> None:
 
 def test_due_is_found_one_by_one() -> None:
     forever = due(told(defined(0, EVERY_20)), None, datetime(9000, 1, 1, tzinfo=UTC))
-    assert next(forever) == Due(at(20), EVERY_20, paused=False)
+    assert next(forever) == Due(at(20), EVERY_20)

@@ -18,8 +18,10 @@ from kronik.events import (
     Recorded,
     ScheduleChanged,
     ServiceChanged,
+    SlotFired,
     SlotSkipped,
     Triggered,
+    TriggerRefused,
     Unknown,
     Warning,
 )
@@ -165,8 +167,8 @@ class Fold:
             case ScheduleChanged() as change:
                 job_type = _job_type(event)
                 self.schedules[job_type] = (job_type, event.sequence, event.time, _json(change))
-            case ServiceChanged():
-                pass  # what is granted is no history of runs
+            case SlotFired() | TriggerRefused() | ServiceChanged():
+                pass  # a slot that fired is shown by its run; the others are no history of runs
             case Unknown(type=kind):
                 raise InvalidEvent(f"type {kind[:80]!r} is not known to this version of Kronik")
             case _:

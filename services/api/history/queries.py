@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 import msgspec
+from kronik import in_force
 from kronik.events import JobDefined, Schedule, ScheduleChanged, Warning
 from kronik.run import Phase, Run, Status
 from msgspec import Struct
@@ -59,20 +60,16 @@ class JobRun(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DefinedJob(Struct, frozen=True):
-    """A job as its runner announced it, with the newest change of its schedule by an admin, if there was one."""
+    """A job as its runner announced it, with the newest change of it by an admin, if there was one."""
 
     definition: JobDefined
     change: ScheduleChanged | None
+    retired: bool = False
 
     @property
     def schedule(self) -> Schedule | None:
-        """The one that holds: an admin's, else the job's own. None: by hand alone."""
-        changed = self.change.schedule if self.change else None
-        return changed or self.definition.schedule
-
-    @property
-    def paused(self) -> bool:
-        return self.change is not None and self.change.paused
+        """The one that holds. None: by hand alone."""
+        return in_force.schedule(self.definition.schedule, self.change)
 
 
 class Slot(Struct, frozen=True, rename="camel"):
@@ -192,7 +189,9 @@ def _job_run(row: NamedRow) -> JobRun:
 
 def _defined_job(row: asyncpg.Record) -> DefinedJob:
     change = row["change_json"]
-    return DefinedJob(_definitions.decode(row["definition_json"]), _changes.decode(change) if change else None)
+    definition = _definitions.decode(row["definition_json"])
+    changed = _changes.decode(change) if change else None
+    return DefinedJob(definition, changed, in_force.is_retired(row["defined_at"], row["changed_at"] or 0, changed))
 
 
 def statement(name: str) -> str:

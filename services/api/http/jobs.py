@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from kronik import subjects
-from kronik.events import JobDefined, RetryPolicy, Schedule, ScheduleChanged
-from kronik.schedule import CatchUp, Overlap
+from kronik import in_force, subjects
+from kronik.events import JobDefined, Pause, RetryPolicy, Schedule, ScheduleChanged
+from kronik.schedule import QUEUE_LIMIT, CatchUp, Overlap, WhenFull
 from kronik.show import Show, Text
-from litestar import Controller, get, post
+from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK
@@ -22,6 +22,7 @@ from services.api.history import queries
 from services.api.history.queries import DefinedJob, JobRun, Pool
 from services.api.past import History
 from services.api.problems import BUSY, NO_SCHEDULE, Problem, documented, invalid
+from services.api.request_schemas import refuse_lookalikes
 from services.infra import slots
 from services.infra.clock import Clock
 from services.infra.schedule_words import in_words
@@ -30,13 +31,17 @@ from services.log.append import Appended, EventLog, Expected
 _NEXT = 5
 _TRIES = 5
 _ZONE = "Europe/Copenhagen"
+_QUEUE = {"max_queued", "when_full"}
+_GIVEN = ("tz", "catch_up", "overlap", "deadline_ms", *sorted(_QUEUE))
 
 
 class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A job: as its runner defined it, as an admin scheduled it, and as it last ran.
 
-    schedule: the one that holds, an admin's or the job's own; null: by hand alone. schedule_in_words: per language.
-    changed_by: the admin whose change of the schedule holds. next_slots: the next five instants; none while paused.
+    schedule: the one that holds; null: by hand alone. schedule_in_words: per language.
+    comes_from: of each field that an admin can change, `code` or who gave it. changed_by: who changed the job last.
+    pause: who paused it, why and until when; null: it is not paused. retired: out of use until it is announced again.
+    max_queued: how many of its runs may wait; null: any number. next_slots: the next five instants; none while paused.
     """
 
     job_type: str
@@ -50,7 +55,12 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     concurrency: int
     schedule: Schedule | None
     schedule_in_words: Text
+    comes_from: dict[str, str]
     paused: bool
+    pause: Pause | None
+    retired: bool
+    max_queued: int | None
+    when_full: WhenFull
     changed_by: str | None
     next_slots: list[datetime]
     last_run: JobRun | None
@@ -65,14 +75,21 @@ _TZ: dict[str, Any] = {"extra": {"enum": sorted(slots.zones())}}
 
 
 class ScheduleRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What to change; what is left out stays. cron: null gives the job its own schedule back."""
+    """What to change; what is left out stays, and null leaves a field to the job's code.
+
+    deadline_ms, max_queued: 0 means no limit, whatever the code says. paused_until: when the pause ends by itself.
+    """
 
     paused: bool | UnsetType = UNSET
+    pause_reason: Annotated[str, Meta(max_length=200)] | UnsetType | None = UNSET
+    paused_until: Annotated[datetime, Meta(tz=True)] | UnsetType | None = UNSET
     cron: Annotated[str, Meta(max_length=slots.EXPRESSION_LIMIT, extra_json_schema=_CRON)] | UnsetType | None = UNSET
-    tz: Annotated[str, Meta(extra_json_schema=_TZ)] | UnsetType = UNSET
-    catch_up: CatchUp | UnsetType = UNSET
-    overlap: Overlap | UnsetType = UNSET
-    deadline_ms: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType | None = UNSET
+    tz: Annotated[str, Meta(extra_json_schema=_TZ)] | UnsetType | None = UNSET
+    catch_up: CatchUp | UnsetType | None = UNSET
+    overlap: Overlap | UnsetType | None = UNSET
+    deadline_ms: Annotated[int, Meta(ge=0, le=2**53)] | UnsetType | None = UNSET
+    max_queued: Annotated[int, Meta(ge=0, le=QUEUE_LIMIT)] | UnsetType | None = UNSET
+    when_full: WhenFull | UnsetType | None = UNSET
 
 
 JobType = Annotated[str, PathParameter(max_length=200, description="The job's type")]
@@ -104,14 +121,16 @@ class JobController(Controller):
         self,
         job_type: JobType,
         data: JSONBody[ScheduleRequest],
+        request: Request[Any, Any, Any],
         past: NamedDependency[History],
         identity: NamedDependency[Identity],
     ) -> JobView:
+        refuse_lookalikes(await request.body(), ScheduleRequest)
         job = await _defined(past.pool, job_type)
         change, sequence = await _change(past.log, job.definition, data, identity)
         await past.changes.reached(past.pool, sequence)
         last_runs = await queries.history(past.pool, job_type=job_type, limit=1)
-        changed = DefinedJob(job.definition, change)
+        changed = DefinedJob(job.definition, change, retired=change.retired is not None and job.retired)
         return _view(changed, last_runs[0] if last_runs else None, past.log.clock)
 
 
@@ -124,6 +143,7 @@ async def _defined(pool: Pool, job_type: str) -> DefinedJob:
 
 def _view(job: DefinedJob, last_run: JobRun | None, clock: Clock) -> JobView:
     definition = job.definition
+    limit = in_force.queue_limit(definition, job.change)
     return JobView(
         job_type=definition.job_type,
         title=definition.title,
@@ -136,7 +156,12 @@ def _view(job: DefinedJob, last_run: JobRun | None, clock: Clock) -> JobView:
         concurrency=definition.concurrency,
         schedule=job.schedule,
         schedule_in_words={"da": in_words(job.schedule, "da"), "en": in_words(job.schedule, "en")},
-        paused=job.paused,
+        comes_from=in_force.came_from(job.change),
+        paused=in_force.pause(job.change, clock.now()) is not None,
+        pause=in_force.pause(job.change, clock.now()),
+        retired=job.retired,
+        max_queued=limit.runs if limit else None,
+        when_full=limit.when_full if limit else definition.when_full,
         changed_by=job.change.by if job.change else None,
         next_slots=_next_slots(job, clock),
         last_run=last_run,
@@ -145,7 +170,7 @@ def _view(job: DefinedJob, last_run: JobRun | None, clock: Clock) -> JobView:
 
 def _next_slots(job: DefinedJob, clock: Clock) -> list[datetime]:
     """None for a schedule that can't work: the runner that announced it says so in its log."""
-    if job.schedule is None or job.paused:
+    if job.schedule is None or job.retired or in_force.pause(job.change, clock.now()):
         return []
     try:
         return slots.next_slots(job.schedule, clock.now(), _NEXT)
@@ -161,7 +186,7 @@ async def _change(
     request_id = f"schedule-{uuid.uuid4().hex}"
     for attempt in range(_TRIES):
         sequence, present = await _present(log, subject)
-        change = _changed(definition, present, wanted, identity)
+        change = _changed(definition, present, wanted, identity.by, log.clock.now())
         appended = await log.append(
             subject,
             change,
@@ -182,31 +207,43 @@ async def _present(log: EventLog, subject: str) -> tuple[int, ScheduleChanged | 
 
 
 def _changed(
-    definition: JobDefined, present: ScheduleChanged | None, wanted: ScheduleRequest, identity: Identity
+    definition: JobDefined, present: ScheduleChanged | None, wanted: ScheduleRequest, by: str, now: datetime
 ) -> ScheduleChanged:
-    paused = wanted.paused if wanted.paused is not UNSET else bool(present and present.paused)
-    own = present.schedule if present else None
-    return ScheduleChanged(paused=paused, schedule=_schedule(definition.schedule, own, wanted), by=identity.by)
+    """Raises Problem for a schedule that can't work."""
+    given = {name: value for name in _GIVEN if (value := getattr(wanted, name)) is not UNSET}
+    if wanted.cron is not UNSET:
+        given["expression"] = wanted.cron
+    change = in_force.changed(present, by, **given, pause=_pause(present, wanted, by, now))
+    if in_force.schedule(definition.schedule, change) is None and any(given.values()) and given.keys() - _QUEUE:
+        named = ", ".join(in_force.FIELDS[name] for name, value in given.items() if value is not None)
+        raise Problem(NO_SCHEDULE, f"{named}: there is no schedule to change. Send cron as well.")
+    if change.expression and not change.tz and definition.schedule is None:
+        change = in_force.changed(change, by, tz=_ZONE)
+    _check(in_force.schedule(definition.schedule, change))
+    return change
 
 
-def _schedule(default: Schedule | None, own: Schedule | None, wanted: ScheduleRequest) -> Schedule | None:
-    """What replaces the job's own schedule; None: nothing does. Raises Problem for a schedule that can't work."""
-    if wanted.cron is None:
-        return None
-    policies = {
-        field: value
-        for field in ("tz", "catch_up", "overlap", "deadline_ms")
-        if (value := getattr(wanted, field)) is not UNSET
-    }
-    if wanted.cron is UNSET and not policies:
-        return own
-    base = own or default
-    if base is None and wanted.cron is UNSET:
-        raise Problem(NO_SCHEDULE, f"{', '.join(policies)}: there is no schedule to change. Send cron as well.")
-    expression = wanted.cron if wanted.cron is not UNSET else base.expression if base else ""
-    changed = msgspec.structs.replace(base or Schedule(expression, _ZONE), expression=expression, **policies)
+def _check(schedule: Schedule | None) -> None:
     try:
-        slots.check(changed.expression, changed.tz)
+        if schedule is not None:
+            slots.check(schedule.expression, schedule.tz)
     except slots.InvalidSchedule as error:
         raise invalid("cron" if error.field == "expression" else "tz", str(error).partition(": ")[2]) from error
-    return changed
+
+
+def _pause(present: ScheduleChanged | None, wanted: ScheduleRequest, by: str, now: datetime) -> Pause | None:
+    """The pause after the change: resumed, begun, kept, or with another reason or end."""
+    held = in_force.pause(present, now)
+    more = {
+        name: value
+        for name, value in (("reason", wanted.pause_reason), ("until", wanted.paused_until))
+        if value is not UNSET
+    }
+    if wanted.paused is False or (wanted.paused is UNSET and held is None):
+        if any(more.values()):
+            field = "pausedUntil" if more.get("until") else "pauseReason"
+            raise invalid(field, "the job is not paused; send it with paused: true")
+        return None
+    if isinstance(wanted.paused_until, datetime) and wanted.paused_until <= now:
+        raise invalid("pausedUntil", "is in the past")
+    return msgspec.structs.replace(held or Pause(by=by), **more)

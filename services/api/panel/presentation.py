@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
+from kronik import in_force
 from kronik.events import JobDefined, Schedule, Warning
 from kronik.show import Show
 from msgspec import Struct
@@ -152,7 +153,7 @@ def cards(
 
 def schedule(job: DefinedJob) -> Schedule | None:
     """The schedule that holds: an admin's, else the job's own."""
-    return (job.change and job.change.schedule) or job.definition.schedule
+    return job.schedule
 
 
 def _card(
@@ -161,7 +162,7 @@ def _card(
     definition, holds = job.definition, schedule(job)
     takes = params.params(definition.params_schema)
     words = [in_words(holds, language.code)]
-    if job.change is not None and job.change.paused:
+    if in_force.pause(job.change, now) is not None:
         words.append(language.text("paused"))
     return Card(
         job_type=definition.job_type,

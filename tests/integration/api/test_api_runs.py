@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 from kronik import subjects
-from kronik.events import Cancelled, Completed, Failed, Retrying, SlotSkipped, Triggered, Warning
+from kronik.events import Cancelled, Completed, Failed, Retrying, Schedule, SlotSkipped, Triggered, Warning
 
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, a_definition
 from tests.servers import NatsServer
@@ -369,6 +369,37 @@ async def test_an_admin_changes_a_schedule(api: Api, stream: Stream) -> None:
     assert (await api.get(f"job/{JOB}")).json() == back.json()
 
 
+async def test_each_field_of_a_schedule_stands_for_itself(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    changed = (await api.post(f"job/{JOB}/schedule", {"cron": None, "overlap": "skip"})).json()
+    assert (changed["schedule"]["expression"], changed["schedule"]["overlap"]) == ("0 2 * * *", "skip")
+    assert {field for field, whose in changed["comesFrom"].items() if whose != "code"} == {"overlap"}
+    assert changed["comesFrom"]["overlap"].startswith("ADMIN:")
+    later = Schedule(expression="30 5 * * *", tz="Asia/Tokyo")
+    await api.projected(
+        await stream.append(subjects.definition(JOB), msgspec.structs.replace(a_definition(), schedule=later))
+    )
+    now = (await api.get(f"job/{JOB}")).json()["schedule"]
+    assert (now["expression"], now["tz"], now["overlap"]) == ("30 5 * * *", "Asia/Tokyo", "skip")
+    back = (await api.post(f"job/{JOB}/schedule", {"overlap": None, "maxQueued": 3})).json()
+    assert (back["schedule"]["overlap"], back["comesFrom"]["overlap"], back["maxQueued"]) == ("queue", "code", 3)
+
+
+async def test_a_pause_has_a_reason_and_an_end(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    until = "2999-01-01T00:00:00Z"
+    body = {"paused": True, "pauseReason": "ovens", "pausedUntil": until}
+    paused = (await api.post(f"job/{JOB}/schedule", body)).json()
+    assert (paused["pause"]["reason"], paused["pause"]["until"]) == ("ovens", until)
+    assert paused["pause"]["by"].startswith("ADMIN:")
+    kept = (await api.post(f"job/{JOB}/schedule", {"cron": "30 4 * * 1"})).json()
+    assert kept["pause"] == paused["pause"]
+    resumed = (await api.post(f"job/{JOB}/schedule", {"paused": False})).json()
+    assert (resumed["paused"], resumed["pause"]) == (False, None)
+    refused = await api.post(f"job/{JOB}/schedule", {"pauseReason": "ovens"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "pauseReason")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -376,6 +407,16 @@ async def test_an_admin_changes_a_schedule(api: Api, stream: Stream) -> None:
         ({"cron": "0 0 31 2 *"}, "cron"),
         ({"tz": "Mars"}, "tz"),
         ({"paused": "maybe"}, "paused"),
+        ({"paused": "1"}, "paused"),
+        ({"paused": 1}, "paused"),
+        ({"paused": None}, "paused"),
+        ({"deadlineMs": "5"}, "deadlineMs"),
+        ({"deadlineMs": -1}, "deadlineMs"),
+        ({"maxQueued": 1.5}, "maxQueued"),
+        ({"overlap": "skp"}, "overlap"),
+        ({"overlp": "skip"}, "overlp"),
+        ({"paused": True, "pausedUntil": "2020-01-01T00:00:00Z"}, "pausedUntil"),
+        ({"paused": True, "pausedUntil": "2999-01-01T00:00:00"}, "pausedUntil"),
     ],
 )
 async def test_a_schedule_that_cannot_work_is_refused(api: Api, stream: Stream, body: object, field: str) -> None:

@@ -11,14 +11,18 @@ from kronik.events import (
     Completed,
     Failed,
     JobDefined,
+    Pause,
+    Retirement,
     Retrying,
     RetryPolicy,
     Schedule,
     ScheduleChanged,
     ServiceChanged,
+    SlotFired,
     SlotSkipped,
     Started,
     Triggered,
+    TriggerRefused,
     Warning,
 )
 from kronik.show import Show
@@ -67,7 +71,23 @@ definitions = st.builds(
     show=st.lists(shows, max_size=2).map(tuple),
 )
 service_changes = st.builds(ServiceChanged, queue=st.none() | counts, removed=st.booleans())
-schedule_changes = st.builds(ScheduleChanged, schedule=schedules, by=text)
+fired = st.builds(SlotFired, scheduled_for=instants)
+refusals = st.builds(TriggerRefused, by=text, reason=text, queued=counts, limit=counts)
+pauses = st.none() | st.builds(Pause, by=st.none() | text, reason=st.none() | text, until=st.none() | instants)
+schedule_changes = st.builds(
+    ScheduleChanged,
+    by=text,
+    expression=st.none() | text,
+    tz=st.none() | text,
+    catch_up=st.none() | st.sampled_from(["latest", "all", "none"]),
+    overlap=st.none() | st.sampled_from(["queue", "skip"]),
+    deadline_ms=st.none() | milliseconds,
+    max_queued=st.none() | counts,
+    when_full=st.none() | st.sampled_from(["refuse", "coalesce"]),
+    given_by=st.dictionaries(text, text, max_size=3),
+    pause=pauses,
+    retired=st.none() | st.builds(Retirement, by=text, reason=st.none() | text),
+)
 
 run_events = started | retrying | abandoned | cancel_requested | completed | failed | cancelled
-events = triggered | run_events | slots | definitions | schedule_changes | service_changes
+events = triggered | run_events | slots | fired | refusals | definitions | schedule_changes | service_changes

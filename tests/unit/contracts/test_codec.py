@@ -22,9 +22,11 @@ from kronik.events import (
     RunEvent,
     ScheduleChanged,
     ServiceChanged,
+    SlotFired,
     SlotSkipped,
     Started,
     Triggered,
+    TriggerRefused,
     Unknown,
 )
 
@@ -38,6 +40,10 @@ def subject_of(event: AnyEvent) -> str:
     match event:
         case Triggered():
             return subjects.trigger(JOB, "admin")
+        case SlotFired():
+            return subjects.slot(JOB, "fired")
+        case TriggerRefused():
+            return subjects.refused(JOB, "admin")
         case SlotSkipped():
             return subjects.slot(JOB, event.outcome)
         case JobDefined():
@@ -217,11 +223,16 @@ def test_an_unknown_type_is_kept_on_every_subject(data: object) -> None:
         assert decode(subject, body).data == Unknown("kronik.run.frozen.v1", data)
 
 
-@given(some.run_events | some.slots | some.definitions | some.schedule_changes, st.data())
+@given(some.run_events | some.slots | some.fired | some.refusals | some.definitions | some.schedule_changes, st.data())
 def test_an_event_on_another_events_subject_is_refused(event: AnyEvent, data: st.DataObject) -> None:
     everywhere = [subjects.run_event(JOB, 12, name) for name in subjects.RUN_EVENTS]
     everywhere += [subjects.slot(JOB, outcome) for outcome in subjects.OUTCOMES]
-    everywhere += [subjects.definition(JOB), subjects.definition("OTHER"), subjects.schedule(JOB)]
+    everywhere += [
+        subjects.refused(JOB, "admin"),
+        subjects.definition(JOB),
+        subjects.definition("OTHER"),
+        subjects.schedule(JOB),
+    ]
     subject = data.draw(st.sampled_from([one for one in everywhere if one != subject_of(event)]))
     with pytest.raises(InvalidEvent, match="does not belong"):
         decode(subject, encode(event))

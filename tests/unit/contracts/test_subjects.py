@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from kronik import subjects
 from kronik.errors import InvalidName
 from kronik.events import RUN_EVENT_NAME
-from kronik.subjects import DefinitionSubject, RunSubject, ScheduleSubject, ServiceSubject, SlotSubject, TriggerSubject
+from kronik.subjects import (
+    DefinitionSubject,
+    RefusalSubject,
+    RunSubject,
+    ScheduleSubject,
+    ServiceSubject,
+    SlotSubject,
+    TriggerSubject,
+)
 
 JOB_TYPES = st.from_regex(subjects.JOB_TYPE_RULE, fullmatch=True)
 ORIGINS = st.from_regex(subjects.ORIGIN_RULE, fullmatch=True)
@@ -22,6 +30,7 @@ def test_what_is_written_is_read_back(job_type: str, origin: str, run_id: int, e
     assert subjects.parse(subjects.trigger(job_type, origin)) == TriggerSubject(job_type, origin)
     assert subjects.parse(subjects.run_event(job_type, run_id, event)) == RunSubject(job_type, run_id, event)
     assert subjects.parse(subjects.slot(job_type, outcome)) == SlotSubject(job_type, outcome)
+    assert subjects.parse(subjects.refused(job_type, origin)) == RefusalSubject(job_type, origin)
     assert subjects.parse(subjects.definition(job_type)) == DefinitionSubject(job_type)
     assert subjects.parse(subjects.schedule(job_type)) == ScheduleSubject(job_type)
     assert subjects.parse(subjects.service(origin)) == ServiceSubject(origin)
@@ -44,6 +53,7 @@ def test_a_bad_job_type_never_reaches_a_subject(job_type: str) -> None:
         lambda: subjects.run_aggregate(job_type, 1),
         lambda: subjects.slot(job_type, "missed"),
         lambda: subjects.slots_of(job_type),
+        lambda: subjects.refused(job_type, "admin"),
         lambda: subjects.definition(job_type),
         lambda: subjects.schedule(job_type),
         lambda: subjects.log_lines(job_type, 1),
@@ -64,11 +74,14 @@ def test_a_bad_origin_is_refused_in_both_directions(origin: str) -> None:
         subjects.parse(f"jobs.service.{origin}")
     with pytest.raises(InvalidName):
         subjects.parse(f"jobs.trigger.A.{origin}")
+    with pytest.raises(InvalidName):
+        subjects.parse(f"jobs.refused.A.{origin}")
 
 
 @pytest.mark.parametrize("job_type", NOT_JOB_TYPES)
 @pytest.mark.parametrize(
-    "subject", ["trigger.{}.ops", "run.{}.1.started", "slot.{}.missed", "definition.{}", "schedule.{}"]
+    "subject",
+    ["trigger.{}.ops", "run.{}.1.started", "slot.{}.missed", "refused.{}.admin", "definition.{}", "schedule.{}"],
 )
 def test_a_bad_job_type_is_not_read(subject: str, job_type: str) -> None:
     with pytest.raises(InvalidName):

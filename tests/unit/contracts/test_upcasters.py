@@ -1,4 +1,4 @@
-"""No event has an old version yet; what the first one will rely on is tested with made-up ones."""
+"""What old versions of events become; what every upcaster relies on is tested with made-up ones."""
 
 from typing import Any
 

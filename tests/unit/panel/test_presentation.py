@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from kronik.events import ScheduleChanged, Warning
+from kronik.events import Pause, ScheduleChanged, Warning
 
 from services.api.history.queries import Slot
 from services.api.job_log import Line, Progress
@@ -80,15 +80,14 @@ def test_a_card_has_the_run_of_its_own_job() -> None:
 
 
 def test_an_admins_schedule_holds_instead_of_the_jobs_own() -> None:
-    later = msgspec.structs.replace(NIGHTLY, expression="30 3 * * *")
-    change = ScheduleChanged(paused=False, schedule=later, by="ADMIN:1")
+    change = ScheduleChanged(by="ADMIN:1", expression="30 3 * * *")
     (card,) = presentation.cards([job("A", change, schedule=NIGHTLY)], {}, {}, NOW, DA)
     assert card.schedule == "Kl. 03:30"
     assert card.schedule_exactly == "30 3 * * * Europe/Copenhagen"
 
 
 def test_a_paused_schedule_says_so() -> None:
-    change = ScheduleChanged(paused=True, schedule=None, by="ADMIN:1")
+    change = ScheduleChanged(by="ADMIN:1", pause=Pause(by="ADMIN:1"))
     (card,) = presentation.cards([job("A", change, schedule=NIGHTLY)], {}, {}, NOW, DA)
     assert card.schedule == "Kl. 02:00 · sat på pause"
 
