@@ -123,7 +123,9 @@ def _status_of(error: KronikError) -> int:
 
 
 def _complain(text: str, status: int) -> int:
-    sys.stderr.write(f"kronik: {text}\n")
+    from services.cli import terminal
+
+    terminal.say(f"kronik: {text}")
     return status
 
 

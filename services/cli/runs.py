@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter, validators
 from kronik import KronikError
 from rich.table import Table
+from rich.text import Text
 
 from services.cli import api, target, terminal
 from services.cli.api import Api
+from services.infra.printable import one_line
 
 _LOOK_EVERY_S = 0.25
 _RUNS = "/api/admin/job-run"
@@ -70,7 +72,7 @@ def _follow(calls: Api, run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     with terminal.err.status("", spinner="dots") as spinner:
         while run["completedAt"] is None:
             if not quiet:
-                spinner.update(f"run {run['id']} is {run['phase']}")
+                spinner.update(Text(f"run {run['id']} is {run['phase']}"))
             time.sleep(_LOOK_EVERY_S)
             run = calls.get(f"{_RUNS}/{run['id']}")
     return run
@@ -84,7 +86,7 @@ def _print_run(run: dict[str, Any]) -> None:
         terminal.print_line(f"  {words}")
     for warning in run.get("warnings") or []:
         item = f"{warning['item']}: " if warning.get("item") else ""
-        terminal.print_line(f"  ! {item}{warning.get('text', '')}")
+        terminal.print_line(f"  ! {one_line(item + warning.get('text', ''))}")
 
 
 def history_command(

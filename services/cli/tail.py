@@ -5,7 +5,6 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 
-import msgspec
 from kronik import subjects
 from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Recorded
@@ -15,6 +14,7 @@ from rich.text import Text
 from services.cli import stream, target, terminal
 from services.cli.event_words import as_json, words
 from services.infra.lifecycle import run_until_ctrl_c
+from services.infra.printable import one_line
 from services.log.event_reader import ReaderLost, Stored, open_reader
 
 _AGAIN_AFTER_S = 1.0
@@ -79,10 +79,10 @@ def _print(stored: Stored, *, as_lines: bool) -> None:
     try:
         recorded = stored.decode()
     except (InvalidName, InvalidEvent) as error:
-        terminal.say(f"#{stored.sequence} {stored.subject}: {error}")
+        terminal.say(one_line(f"#{stored.sequence} {stored.subject}: {error}"))
         return
     if as_lines:
-        terminal.print_line(msgspec.json.encode(as_json(recorded)).decode())
+        terminal.print_line(terminal.json_line(as_json(recorded)))
     else:
         terminal.print_line(_line(recorded))
 
@@ -93,7 +93,7 @@ def _line(recorded: Recorded) -> Text:
         (f"{terminal.instant(recorded.time)} #{recorded.sequence:<6} ", "dim"),
         f"{_about(recorded.subject)} ",
         (said.name, said.style),
-        f"  {said.details}" if said.details else "",
+        f"  {one_line(said.details)}" if said.details else "",
     )
 
 

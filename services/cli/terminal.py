@@ -1,23 +1,47 @@
-"""Output: tables and colours for people, JSON for scripts. Results go to stdout, everything else to stderr."""
+"""The one door to the terminal: tables and colours for people, JSON for scripts.
+
+Results go to stdout, everything else to stderr. What is printed is data as a rule, and data is a stranger's: here it
+loses whatever a terminal would obey, and no text is ever read as markup.
+"""
 
 import json
 import sys
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from services.infra.printable import escaped_in_json, one_line, printable
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="JSON on stdout, for scripts.")]
 
 _PIPE_COLUMNS = 200
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
-err = Console(stderr=True, highlight=False)
+
+class Door(Console):
+    """A console that nothing passes which a terminal would obey, but the colours that rich itself adds."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Before it is laid out, so that columns are as wide as what is seen."""
+        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Every segment of whatever is printed comes by here: a Text that was not made with care as well."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+out = Door(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+err = Door(stderr=True)
 
 STATUS_STYLE = {"SUCCESS": "green", "PARTIAL": "yellow", "FAILED": "red", "RUNNING": "cyan"}
 STATUS_ICON = {"SUCCESS": "✓", "PARTIAL": "!", "FAILED": "✗", "RUNNING": "…"}
@@ -33,7 +57,7 @@ def table(*headings: str, right: Container[str] = ()) -> Table:
 
 def cut(text: str) -> Text:
     """A cell that ends where there is no room for more."""
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
 def status_text(status: str) -> Text:
@@ -42,19 +66,23 @@ def status_text(status: str) -> Text:
 
 def print_json(value: object) -> None:
     """Indented on a terminal, one line elsewhere."""
-    text = msgspec.json.encode(value)
-    pretty = msgspec.json.format(text).decode() if out.is_terminal else text.decode()
-    print_line(pretty)
+    text = json_line(value)
+    print_line(msgspec.json.format(text) if out.is_terminal else text)
+
+
+def json_line(value: object) -> str:
+    """On one line, and every character of the value in it, those that a terminal would obey as escapes."""
+    return escaped_in_json(msgspec.json.encode(value).decode())
 
 
 def print_line(text: str | Text) -> None:
     """As it is, however wide the terminal."""
-    out.print(text, markup=False, soft_wrap=True)
+    out.print(text, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """To the person at the terminal, not into a pipe."""
-    err.print(text, markup=False, soft_wrap=True)
+    err.print(text, soft_wrap=True)
 
 
 def instant(value: str | datetime | None) -> str:
@@ -76,7 +104,7 @@ def duration(ms: float | None) -> str:
 def summary(run: dict[str, Any], width: int = 70) -> str:
     """A run's result or error on one line."""
     text = run.get("errorMessage") or _flat(run.get("resultSummary")) or ""
-    first = text.splitlines()[0] if text else ""
+    first = one_line(text.splitlines()[0]) if text else ""
     return first if len(first) <= width else first[: width - 1] + "…"
 
 

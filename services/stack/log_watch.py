@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from services.infra.printable import one_line
+
 _LOOK_EVERY_S = 0.5
 _SHOWN_PER_LOOK = 5
 _LARGEST_BYTES = 32 * 1024**2
@@ -58,7 +60,7 @@ class LogWatch:
     def look(self) -> None:
         """Show what is new, at most a few lines of each log, and shorten what has become too large."""
         for path in sorted(self._logs.glob("*.log")):
-            problems = [text for line in self._new_lines(path) if (text := problem(line))]
+            problems = [one_line(text) for line in self._new_lines(path) if (text := problem(line))]
             for text in problems[:_SHOWN_PER_LOOK]:
                 self._say(f"{path.stem}: {text[:500]}")
             if len(problems) > _SHOWN_PER_LOOK:
