@@ -36,7 +36,7 @@ class Progress(Struct, frozen=True, rename="camel"):
 
 
 class JobLog(Struct, frozen=True, rename="camel"):
-    """lines: the newest, oldest first. left_out: how many came before them. progress: the latest."""
+    """lines: the newest, oldest first. left_out: how many more there were. progress: the latest."""
 
     lines: list[Line]
     left_out: int
@@ -44,7 +44,7 @@ class JobLog(Struct, frozen=True, rename="camel"):
 
 
 class _Message(Struct, frozen=True):
-    """A message is a line or a progress."""
+    """A message is a line or a progress. left_out: in a runner's word of how many lines it did not pass on."""
 
     time: datetime
     level: str = "info"
@@ -52,6 +52,7 @@ class _Message(Struct, frozen=True):
     attempt: int = 0
     fields: dict[str, Any] = {}
     progress: Progress | None = None
+    left_out: int = msgspec.field(default=0, name="leftOut")
 
 
 _messages: Final = msgspec.json.Decoder(_Message)
@@ -60,17 +61,18 @@ _messages: Final = msgspec.json.Decoder(_Message)
 async def read(connection: Client, job_type: str, run_id: int, keep: int = 200) -> JobLog:
     """The log of a run, of all its attempts. Raises LogUnavailable."""
     lines: deque[Line] = deque(maxlen=keep)
-    count, progress, start = 0, None, 1
+    count, not_passed_on, progress, start = 0, 0, None, 1
     while True:
         query = {"seq": start, "next_by_subj": subjects.log_lines(job_type, run_id), "batch": _BATCH}
         batch = await _ask(connection, query)
         for said in filter(None, map(_decode, batch)):
             progress = said.progress or progress
+            not_passed_on += said.left_out
             if said.event is not UNSET:
                 count += 1
                 lines.append(Line(said.time, said.level, said.event, said.attempt, said.fields))
         if len(batch) < _BATCH:
-            return JobLog(list(lines), count - len(lines), progress)
+            return JobLog(list(lines), count - len(lines) + not_passed_on, progress)
         start = int((batch[-1].headers or {})["Nats-Sequence"]) + 1
 
 

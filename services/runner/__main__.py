@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
@@ -22,7 +21,7 @@ from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import Appended, EventLog, Expected, LogUnavailable
 from services.log.provision import wait_for_streams
-from services.runner import registry
+from services.runner import exits, registry, stopping, voices
 from services.runner.attempt import Attempts
 from services.runner.consumer import Consumers
 from services.runner.lease import LeaseKeeper
@@ -44,8 +43,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
             os._exit(0)  # it holds nothing yet, and may be waiting for NATS without end
         ending.set()
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, told_to_stop)
+    stopping.on_signal(asyncio.get_running_loop(), told_to_stop, config.grace_s, REPLACE_ME)
     name = f"runner-{config.instance}"
     options = nats_connection.options(config.nats_url, name, gave_up)
     # Without a graceful timeout of its own: stopping a subscription must not wait for its job, drain() does.
@@ -53,7 +51,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
     await broker.connect()
     await wait_for_streams(broker.connection)
     event_log = EventLog(broker.connection, SystemClock(config.clock_file), f"/kronik/runner/{config.instance}")
-    leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up)
+    leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up, hung)
     attempts = Attempts(
         log=event_log,
         leases=leases,
@@ -91,8 +89,13 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
 async def gave_up() -> None:
     """The NATS client closed for good: no event and no acknowledgement can leave this process any more."""
     log.error("nats_gave_up", status=NATS_CLOSED)
-    sys.stderr.flush()
     os._exit(NATS_CLOSED)
+
+
+def hung(run_ids: list[int]) -> None:
+    """A job holds the event loop beyond its time: its neighbours' attempts would never end, nor would this process."""
+    log.error("event_loop_hangs", runs=run_ids, status=REPLACE_ME)
+    os._exit(REPLACE_ME)
 
 
 async def announce(event_log: EventLog, job: Job) -> None:
@@ -139,8 +142,8 @@ async def first(*events: asyncio.Event) -> None:
 async def run_and_exit(config: settings.RunnerSettings, jobs: dict[str, Job]) -> None:
     """Leave without asyncio's own cleaning up, which would wait for ever for a job that ignores its end."""
     status = await run(config, jobs)
+    stopping.end_children()
     log.info("runner_stopped", status=status)
-    sys.stderr.flush()
     os._exit(status)
 
 
@@ -149,7 +152,8 @@ def main() -> None:
         config = settings.read(settings.RunnerSettings)
         sys.path.insert(0, os.getcwd())  # job modules may stand where the runner is started
         logs.configure("runner", log_format=config.log_format, level=config.log_level)
-        uvloop.run(run_and_exit(config, registry.load(config.jobs)))
+        voices.listen()
+        exits.run(uvloop.new_event_loop(), run_and_exit(config, registry.load(config.jobs)))
     except KronikError as error:
         sys.exit(f"kronik runner: {error}")
 

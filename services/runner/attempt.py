@@ -23,21 +23,23 @@ from typing import Literal, assert_never
 import msgspec
 import structlog
 from kronik import Job, Params, subjects
-from kronik.errors import InvalidName
+from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Abandoned, Cancelled, Completed, Failed, Recorded, Retrying, RunEvent, Started
 from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, evolve, holds
 from kronik.text import clean
 from msgspec.structs import replace
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
 
 from services.infra import logs
 from services.infra.failpoints import failpoint
 from services.log.append import Conflict, EventLog, LogUnavailable
 from services.log.event_reader import Stored, stored_message
-from services.runner.context import Context, flush_lines, publish_lines
+from services.runner.context import Context, publish_last_lines, publish_lines
 from services.runner.lease import LeaseKeeper
-from services.runner.performance import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, perform, timed_out
+from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, timed_out
+from services.runner.performance import perform
 from services.runner.registry import milliseconds, policy
 
 log = logs.get()
@@ -207,7 +209,7 @@ class Attempts:
             return await perform(job, params, context, holding.stop, self.threads, self.grace_s)
         finally:
             lines.cancel()
-            await flush_lines(self.log.connection, context)
+            await publish_last_lines(self.log.connection, context)
 
     async def _conclude(self, job: Job, holding: Holding, context: Context, outcome: Outcome) -> None:
         """Append what came of the attempt, if it is still ours, then settle the delivery."""
@@ -215,7 +217,14 @@ class Attempts:
         while holds(holding.run, token):
             now, jitter = self.log.clock.now(), random.random()
             event = conclusion(job, holding.run, outcome, context, why=holding.why, now=now, jitter=jitter)
-            if await self._append(holding, event):
+            try:
+                won = await self._append(holding, event)
+            except (InvalidEvent, MaxPayloadError) as error:
+                # Not done again for it: the next attempt's would be no more fit to be stored.
+                outcome = Raised(f"what the job returned can't be stored: {error}", "InvalidResult", permanent=True)
+                context.warnings.clear()
+                continue
+            if won:
                 failpoint("after_conclusion")
                 log.info("attempt_ended", attempt=context.attempt, outcome=type(event).__name__)
                 await self._settle(holding.run.id, event)

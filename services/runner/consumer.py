@@ -184,6 +184,7 @@ class Consumers:
         """Bring back what was lost: a consumer that somebody deleted, a pulling loop that ended."""
         while True:
             asleep_s = monotonic_s()
+            self.attempts.leases.loop_lives()
             await asyncio.sleep(_LOOK_EVERY_S)
             late_s = monotonic_s() - asleep_s - _LOOK_EVERY_S
             if late_s > _BLOCKED_S:

@@ -1,10 +1,15 @@
-"""The RunContext that jobs are given, and how its log lines and progress reach the JOBLOG stream."""
+"""The RunContext that jobs are given, and how its log lines and progress reach the JOBLOG stream.
+
+All of it is best effort and bounded: whatever a job says, in whatever type, raises nothing into its attempt, and a
+job that says more than anybody will read keeps its beginning and its end; what lies between is counted.
+"""
 
 import asyncio
+import operator
 import threading
 from collections import deque
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -18,10 +23,18 @@ from nats.errors import Error as NatsError
 from services.infra import logs
 from services.infra.clock import Clock
 
-WARNINGS_KEPT = 100
+WARNINGS_KEPT: Final = 100
+WARNINGS_ROOM: Final = 256 * 1024
+"""Bytes of JSON that the kept warnings may have: with the largest result they still fit into one event."""
+LINES_AT_ONCE: Final = 4_000
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+"""How much of an attempt's log is published while it is said; past it, of what follows, the last LINES_AT_THE_END."""
+LINES_AT_THE_END: Final = 500
+LINE_LIMIT: Final = 16 * 1024
+"""Bytes of one line."""
+_FIELDS_KEPT = 50
 _WARNING_LIMIT = 1_000
 _FLUSH_EVERY_S = 0.3
-_LINES_KEPT = 10_000
 
 
 class Context:
@@ -35,17 +48,22 @@ class Context:
         self.triggered_by = run.triggered_by
         self.scheduled_for = run.scheduled_for
         self.now = now
-        self.lines: deque[dict[str, Any]] = deque(maxlen=_LINES_KEPT)
-        self.log = RunLog(self, clock)
+        self.clock = clock
         self.warnings: list[Warning] = []
         self.warning_count = 0
-        self._clock = clock
+        self.saw_its_end = False
+        self.log = RunLog(self)
+        self._lines = Lines()
+        self._written: dict[str, str] = {}
+        self._room = WARNINGS_ROOM
         self._stop = threading.Event()
-        self._progress: dict[str, Any] | None = None
+        self._progress: bytes | None = None
 
     @property
     def cancelled(self) -> bool:
-        return self._stop.is_set()
+        if self._stop.is_set():
+            self.saw_its_end = True
+        return self.saw_its_end
 
     def cancel(self) -> None:
         self._stop.set()
@@ -53,64 +71,155 @@ class Context:
     def warn(self, text: str, *, item: str | None = None) -> None:
         self.warning_count += 1
         if len(self.warnings) < WARNINGS_KEPT:
-            named = None if item is None else clean(str(item), _WARNING_LIMIT)
-            self.warnings.append(Warning(text=clean(str(text), _WARNING_LIMIT), item=named))
+            named = None if item is None else _text(item, _WARNING_LIMIT)
+            self._keep(Warning(text=_text(text, _WARNING_LIMIT), item=named))
         self.log.warning(text, item=item)
 
-    def progress(self, done: int, total: int | None = None, text: str = "") -> None:
-        self._progress = {
-            "time": self._clock.now(),
-            "attempt": self.attempt,
-            "progress": {"done": done, "total": total, "text": clean(text, 500)},
-        }
+    def _keep(self, warning: Warning) -> None:
+        self._room -= len(msgspec.json.encode(warning)) + 1
+        if self._room >= 0:
+            self.warnings.append(warning)
 
-    def take_lines(self) -> list[dict[str, Any]]:
-        """What was logged since the last call, the newest progress last."""
-        taken = [self.lines.popleft() for _ in range(len(self.lines))]
+    def progress(self, done: int, total: int | None = None, text: str = "") -> None:
+        said = {"done": _whole(done), "total": _whole(total), "text": _text(text, 500)}
+        if said["done"] is not None:
+            self._progress = msgspec.json.encode({**self._origin(), "progress": said})
+
+    def say(self, level: str, event: str, fields: dict[str, object]) -> None:
+        """One line of the run's log."""
+        shown = {_text(name, 100): _text(value, 2_000) for name, value in _first(fields) if value is not None}
+        event = _text(event, 2_000)
+        line = {**self._origin(), "level": level, "event": event, "fields": shown}
+        if self._lines.add(_encoded(line)):
+            # The job's fields stay together: a name among them must not take the place of the run's id or of the text.
+            self.log.pass_on(level, event, shown)
+
+    def write(self, stream: str, text: str) -> None:
+        """What was printed; it becomes a line with its line break."""
+        *whole, rest = (self._written.get(stream, "") + _text(text, 1_000_000)).split("\n")
+        self._written[stream] = rest[:LINE_LIMIT]
+        for line in whole:
+            self.say("info" if stream == "stdout" else "warning", line, {"stream": stream})
+
+    def _origin(self) -> dict[str, Any]:
+        return {"time": self.clock.now(), "attempt": self.attempt}
+
+    def take_lines(self) -> list[bytes]:
+        """What was said since the last call, the newest progress last."""
         progress, self._progress = self._progress, None
-        return taken if progress is None else [*taken, progress]
+        return [*self._lines.take(), *([] if progress is None else [progress])]
+
+    def take_last_lines(self) -> list[bytes]:
+        """All that is left, with a word of how much was left out."""
+        for stream, rest in list(self._written.items()):
+            if rest:
+                self.write(stream, "\n")
+        left_out = self._lines.left_out()
+        note = {**self._origin(), "level": "warning", "event": f"{left_out} lines left out here", "leftOut": left_out}
+        return [*self._lines.take(), *([_encoded(note)] if left_out else []), *self._lines.end(), *self.take_lines()]
+
+
+class Lines:
+    """A bounded log: all of the beginning, the last few of the rest, and how many are missing between them."""
+
+    def __init__(self) -> None:
+        self._fresh: deque[bytes] = deque()
+        self._end: deque[bytes] = deque(maxlen=LINES_AT_THE_END)
+        self._count = self._late = self._bytes = 0
+        self._guard = threading.Lock()
+
+    def add(self, line: bytes) -> bool:
+        """Whether the line belongs to the beginning."""
+        with self._guard:
+            self._count += 1
+            self._bytes += len(line)
+            early = self._count <= LINES_AT_ONCE and self._bytes <= BYTES_AT_ONCE
+            self._late += not early
+            (self._fresh if early else self._end).append(line)
+            return early
+
+    def take(self) -> list[bytes]:
+        return [self._fresh.popleft() for _ in range(len(self._fresh))]
+
+    def left_out(self) -> int:
+        return self._late - len(self._end)
+
+    def end(self) -> list[bytes]:
+        return list(self._end)
 
 
 class RunLog:
-    """Lines go to the service's log at once and wait in the context for the next flush."""
+    """`run.log`: lines go to the service's log at once and wait in the context for the next flush."""
 
-    def __init__(self, context: Context, clock: Clock) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._clock = clock
         self._logger: structlog.typing.FilteringBoundLogger = logs.get().bind(
             run_id=context.id, job=context.job_type, attempt=context.attempt
         )
 
     def info(self, event: str, /, **fields: object) -> None:
-        self._write("info", event, fields)
+        self._context.say("info", event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        self._write("warning", event, fields)
+        self._context.say("warning", event, fields)
 
     def error(self, event: str, /, **fields: object) -> None:
-        self._write("error", event, fields)
+        self._context.say("error", event, fields)
 
-    def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
-        shown = {name: clean(str(value), 2_000) for name, value in fields.items() if value is not None}
-        line = {"time": self._clock.now(), "attempt": self._context.attempt, "level": level}
-        self._context.lines.append({**line, "event": clean(str(event), 2_000), "fields": shown})
-        # The job's fields stay together: a name among them must not take the place of the run's id or of the text.
-        getattr(self._logger, level)("job_log", text=event, **({"fields": shown} if shown else {}))
+    def pass_on(self, level: str, text: str, fields: dict[str, str]) -> None:
+        getattr(self._logger, level)("job_log", text=text, **({"fields": fields} if fields else {}))
+
+
+def _first(fields: dict[str, object]) -> list[tuple[str, object]]:
+    return list(fields.items())[:_FIELDS_KEPT]
+
+
+def _text(value: object, limit: int) -> str:
+    """Any object of a job as text that can be stored, whatever its own __str__ does."""
+    try:
+        return clean(value if type(value) is str else str(value), limit)
+    except Exception:
+        return f"(a {type(value).__name__} that can't be shown)"
+
+
+def _whole(number: object) -> int | None:
+    """A number of a job, an int by another library's name or a float among them; None for what is none."""
+    try:
+        try:
+            whole = operator.index(number)  # type: ignore[arg-type]
+        except TypeError:
+            whole = int(number)  # type: ignore[call-overload]
+    except Exception:
+        return None
+    return max(-(2**53), min(2**53, int(whole)))
+
+
+def _encoded(line: dict[str, Any]) -> bytes:
+    """Never longer than LINE_LIMIT: of a longer one the fields are left out, then its text is cut."""
+    encoded = msgspec.json.encode(line)
+    if len(encoded) > LINE_LIMIT:
+        cut = {"note": f"{len(line.get('fields', {}))} fields left out: together with them it is too long"}
+        encoded = msgspec.json.encode({**line, "event": line["event"][:1_500], "fields": cut})
+    return encoded
 
 
 async def publish_lines(connection: Client, context: Context) -> None:
     """Publish what the context gathers until cancelled. Best effort: JOBLOG is not truth."""
     while True:
         await asyncio.sleep(_FLUSH_EVERY_S)
-        await flush_lines(connection, context)
+        if connection.is_connected:
+            await _publish(connection, context, context.take_lines())
 
 
-async def flush_lines(connection: Client, context: Context) -> None:
+async def publish_last_lines(connection: Client, context: Context) -> None:
+    if connection.is_connected:
+        await _publish(connection, context, context.take_last_lines())
+
+
+async def _publish(connection: Client, context: Context, lines: list[bytes]) -> None:
     subject = subjects.log_lines(context.job_type, context.id)
-    for line in context.take_lines():
-        if not connection.is_connected:
-            return
+    for line in lines:
         try:
-            await connection.publish(subject, msgspec.json.encode(line))
+            await connection.publish(subject, line)
         except NatsError:
             return

@@ -11,6 +11,8 @@ process was stopped): then somebody else may hold the run, and a late heartbeat 
 one who does. Whether somebody does is read from the stream, never guessed from the clock: the
 attempt goes on, and once it has read that the run is still its own, it beats again.
 
+The same thread sees where a job holds the loop beyond its own time, and says so: nothing else could.
+
 While NATS is away nobody can beat. When it is back it delivers again what was not kept alive, though its
 holders may be well: for a truce of ack_wait their silence proves nothing, and their runs are handed back.
 """
@@ -32,6 +34,7 @@ log = logs.get()
 
 IN_PROGRESS = b"+WPI"
 BEATS_PER_ACK_WAIT = 3
+_AGAIN_AFTER_S = 0.5
 _RECONNECTS_WITHIN_S = 4.0
 """All clients are back by then: they try every half second, and give each try three seconds."""
 
@@ -53,13 +56,23 @@ class LeaseKeeper:
     """Beats for every lease that this process holds. All methods may be called from any thread."""
 
     def __init__(
-        self, nats_url: str, name: str, ack_wait_s: float, on_closed: Callable[[], Awaitable[None]] | None = None
+        self,
+        nats_url: str,
+        name: str,
+        ack_wait_s: float,
+        on_closed: Callable[[], Awaitable[None]] | None = None,
+        on_hung: Callable[[list[int]], None] | None = None,
     ) -> None:
-        """on_closed is called, in the keeper's thread, when its connection is closed before stop()."""
+        """on_closed is called, in the keeper's thread, when its connection is closed before stop().
+
+        on_hung: with the runs that should be over for ack_wait, when loop_lives() was not called for as long.
+        """
         self._nats_url = nats_url
         self._name = name
         self._ack_wait_s = ack_wait_s
         self._on_closed = on_closed
+        self._on_hung = on_hung
+        self._loop_seen_s = float("inf")
         self._away_s = float("-inf")
         self._leases: dict[int, Lease] = {}
         self._guard = threading.Lock()
@@ -72,6 +85,10 @@ class LeaseKeeper:
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join(timeout=2)
+
+    def loop_lives(self) -> None:
+        """To be called often by the loop that performs the jobs."""
+        self._loop_seen_s = monotonic_s()
 
     def hold(self, run_id: int, reply: str, since_s: float, for_s: float) -> None:
         """Beat for this run until released, for_s at most. since_s: when its delivery was asked for (monotonic)."""
@@ -126,12 +143,19 @@ class LeaseKeeper:
             return self._leases[run_id].reply
 
     def _run(self) -> None:
-        asyncio.run(self._beat_for_ever())
+        """Whatever ends the beating, it begins again: without it every run here would soon be somebody else's."""
+        while not self._stopping.is_set():
+            try:
+                asyncio.run(self._beat_for_ever())
+            except BaseException:
+                log.exception("leases_failed")
+                self._stopping.wait(_AGAIN_AFTER_S)
 
     async def _beat_for_ever(self) -> None:
         connection = await nats_connection.connect(self._nats_url, f"{self._name}-leases", self._closed)
         try:
             while not await asyncio.to_thread(self._stopping.wait, self._ack_wait_s / BEATS_PER_ACK_WAIT):
+                self._look_at_the_loop(monotonic_s())
                 await self.run_once(connection)
         finally:
             await nats_connection.close(connection)
@@ -139,6 +163,14 @@ class LeaseKeeper:
     async def _closed(self) -> None:
         if self._on_closed is not None and not self._stopping.is_set():
             await self._on_closed()
+
+    def _look_at_the_loop(self, now_s: float) -> None:
+        if now_s - self._loop_seen_s < self._ack_wait_s:
+            return
+        with self._guard:
+            over = [run_id for run_id, lease in self._leases.items() if now_s - lease.until_s > self._ack_wait_s]
+        if over and self._on_hung is not None:
+            self._on_hung(over)
 
     async def run_once(self, connection: Client) -> int:
         """One beat for every lease that is still good; how many there were."""

@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from services.log.append import Appended, Conflict
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
-from services.runner.performance import Ignored, Outcome, Raised, Returned, Stopped
+from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped
 from tests.invariants import TERMINAL
 from tests.model import tasks
 from tests.model.memory_log import T0, Fate, MemoryLog, MemoryStream, Publish, Read, Refused, Stored

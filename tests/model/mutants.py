@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from services.log.append import Appended, Conflict
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
-from services.runner.performance import Outcome
+from services.runner.outcome import Outcome
 from tests.invariants import TERMINAL
 from tests.model.actors import RUN_ID, Leases, WatchedLog
 from tests.model.world import Bounds, Mutant

@@ -3,7 +3,7 @@
 import pytest
 from kronik.text import TRACEBACK_LIMIT
 
-from services.runner.performance import trace
+from services.runner.outcome import trace
 
 
 def _raised(error: BaseException, cause: BaseException | None = None) -> BaseException:

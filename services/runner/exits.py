@@ -1,0 +1,54 @@
+"""sys.exit() and KeyboardInterrupt in a job's own tasks: the failure of that job, and nobody else's.
+
+asyncio lets these two out of the event loop from whatever task or callback raised them. The loop is entered again,
+which loses nothing, and the attempt that the task belongs to is told.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from services.infra import logs
+from services.runner import voices
+
+log = logs.get()
+
+Exit = SystemExit | KeyboardInterrupt
+_attempts: "weakref.WeakKeyDictionary[object, asyncio.Future[Exit]]" = weakref.WeakKeyDictionary()
+
+
+def watch(attempt: object) -> asyncio.Future[Exit]:
+    """Done as soon as one of the attempt's tasks has ended with an exit."""
+    future: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+    _attempts[attempt] = future
+    return future
+
+
+def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Any]) -> None:
+    """Run `main` to its end in this loop, whatever exits are raised in the tasks beside it."""
+    loop.set_task_factory(_watched)  # type: ignore[arg-type]
+    task = loop.create_task(main)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if task.done():
+                raise
+            log.warning("exit_left_the_loop", error=repr(error))
+
+
+def _watched(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+    task = asyncio.Task(coroutine, loop=loop, **options)
+    if (speaking := voices.current()) is not None:
+        task.add_done_callback(partial(_ended, speaking))
+    return task
+
+
+def _ended(attempt: object, task: asyncio.Task[Any]) -> None:
+    # Not exception(), by which asyncio would believe that somebody has seen it.
+    error = getattr(task, "_exception", None)
+    future = _attempts.get(attempt)
+    if isinstance(error, Exit) and future is not None and not future.done():
+        future.set_result(error)

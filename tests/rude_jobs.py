@@ -1,0 +1,129 @@
+"""Jobs that do to their runner what other people's code does: none of it may reach a neighbour."""
+
+import asyncio
+import contextvars
+import logging
+import multiprocessing
+import subprocess
+import sys
+import time
+import warnings
+from typing import Any
+
+from kronik import NoParams, Params, PermanentError, Retry, RunContext, job, seconds
+
+ONCE = Retry(attempts=1)
+TWICE = Retry(attempts=2, wait=seconds(0.1), max_wait=seconds(0.1))
+
+_left_behind: contextvars.ContextVar[str] = contextvars.ContextVar("left_behind", default="nothing")
+
+
+class Deed(Params, frozen=True):
+    what: str
+    ms: int = 0
+
+
+class Almost:
+    """As numpy's integers are: numbers, and of no type that JSON knows."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+def _sleep() -> None:
+    time.sleep(60)
+
+
+async def _exits() -> None:
+    sys.exit(3)
+
+
+@job("QUIET", concurrency=4, retry=TWICE, timeout=seconds(20))
+async def quiet(run: RunContext, params: Deed) -> dict[str, int]:
+    """The neighbour: its attempt must be the first and the only one."""
+    await asyncio.sleep(params.ms / 1000)
+    return {"attempt": run.attempt}
+
+
+@job("RUDE", concurrency=20, retry=TWICE, timeout=seconds(10))
+async def rude(run: RunContext, params: Deed) -> Any:
+    match params.what:
+        case "gathered exit":
+            await asyncio.gather(_exits(), asyncio.sleep(5))
+        case "background exit":
+            task = asyncio.create_task(_exits())
+            await asyncio.sleep(5)
+            del task
+        case "callback exit":
+            asyncio.get_running_loop().call_soon(sys.exit, 4)
+            await asyncio.sleep(0.1)
+        case "group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_refuses())
+        case "chain":
+            try:
+                raise KeyError("the switch")
+            except KeyError as error:
+                raise ValueError("the lamp") from error
+        case "nan":
+            return {"a": [1.0, float("nan")]}
+        case "odd words":
+            run.progress(Almost(), 10.0)  # type: ignore[arg-type]
+            run.progress("many")  # type: ignore[arg-type]
+            run.log.info("line", **{"half a \ud83d": "\ud83d", "n": Almost()})
+            run.warn(ValueError("not a text"), item=7)  # type: ignore[arg-type]
+            return {"done": True}
+        case "too many words":
+            for n in range(150):
+                run.warn("\x01" * 1_000, item="\x01" * 1_000 + str(n))
+            return {"text": "x" * 250_000}
+        case "flood":
+            for n in range(60_000):
+                run.log.info("line", n=n)
+            run.log.info("y" * 2_000_000, **{f"f{n}": "z" * 10_000 for n in range(200)})
+            return {"done": True}
+        case "stderr":
+            sys.stderr.close()
+            sys.stdout.close()
+            return {"done": True}
+        case "asleep":
+            await asyncio.sleep(params.ms / 1000)
+    return None
+
+
+async def _refuses() -> None:
+    raise PermanentError("no lamp here")
+
+
+@job("PLAIN", concurrency=20, retry=TWICE, timeout=seconds(1))
+def plain(run: RunContext, params: Deed) -> Any:
+    match params.what:
+        case "fork":
+            child = multiprocessing.get_context("fork").Process(target=_sleep)
+            child.start()
+            child.terminate()
+            child.join(5)
+            return {"status": child.exitcode}
+        case "context":
+            before = _left_behind.get()
+            _left_behind.set(f"by run {run.id}")
+            return {"before": before}
+        case "speak":
+            print("printed\nand again", end="")  # noqa: T201
+            print("to stderr", file=sys.stderr)  # noqa: T201
+            logging.getLogger("library").info("logged %d", 5)
+            warnings.warn("warned", stacklevel=1)
+            return {"done": True}
+        case "late":
+            time.sleep(params.ms / 1000)
+            return {"attempt": run.attempt}
+        case "child":
+            subprocess.run(["sleep", "600.7531"], check=True)
+    return None
+
+
+@job("SPINS", retry=ONCE, timeout=seconds(0.5))
+async def spins(run: RunContext, params: NoParams) -> None:
+    """Holds the loop, and never lets go."""
+    while True:
+        time.sleep(0.05)  # noqa: ASYNC251
