@@ -76,6 +76,8 @@ ALLOWED: Final = {
     "deadlineMs": "milliseconds, 0 for no limit; null leaves it to the code",
     "maxQueued": "a number of runs, 0 for no limit; null leaves it to the code",
     "whenFull": "refuse or coalesce; null leaves it to the code",
+    "dryRun": "true or false",
+    "wait": "an integer from 0 to 60, in seconds",
     "cron": "five cron fields, at most 128 characters",
     "tz": "an IANA time zone, like Europe/Copenhagen",
 }
@@ -86,6 +88,7 @@ _CALLED: Final = {
     "job_type": "jobType",
     "triggered_by": "triggeredBy",
     "idempotency_key": "Idempotency-Key",
+    "dry_run": "dryRun",
     "data": "body",
 }
 """Handlers' arguments, as requests name them."""

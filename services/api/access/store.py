@@ -4,7 +4,9 @@ A secret leaves this module once, when it is made; only its SHA-256 is stored.
 """
 
 import hashlib
+import re
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
@@ -23,6 +25,7 @@ Connection: TypeAlias = (
 
 LINK_LIVES = timedelta(hours=1)
 SESSION_LIVES = timedelta(days=14)
+_ACCOUNT_ID = re.compile("[1-9][0-9]{0,17}")
 _RANK: dict[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
 
 
@@ -94,6 +97,13 @@ async def by_session(connection: Connection, session: str) -> Identity | None:
     return _identity(await connection.fetchrow(_sql("by_session"), _hash(session)))
 
 
+async def names(connection: Connection, account_ids: Iterable[str]) -> dict[str, str]:
+    """The names of these accounts, by id; of those that exist."""
+    ids = [int(one) for one in set(account_ids) if _ACCOUNT_ID.fullmatch(one)]
+    rows = await connection.fetch(_sql("names"), ids) if ids else []
+    return {str(row["id"]): row["name"] for row in rows}
+
+
 def _identity(row: asyncpg.Record | None) -> Identity | None:
     return Identity(str(row["id"]), row["name"], row["role"]) if row else None
 
@@ -118,6 +128,7 @@ __all__ = [
     "create_token",
     "end_session",
     "ensure_admin",
+    "names",
     "revoke_tokens",
     "use_sign_in_link",
 ]

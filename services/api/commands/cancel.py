@@ -7,6 +7,7 @@ from kronik.run import Run, decide_cancel
 
 from services.api import past as history
 from services.api.access.store import Identity
+from services.api.commands.plan import Plan
 from services.api.history.queries import JobRun
 from services.api.past import History
 from services.api.problems import BUSY, RUN_FINISHED, Problem
@@ -15,7 +16,20 @@ from services.log.append import Appended, Conflict, EventLog
 _TRIES = 5
 
 
-async def cancel(past: History, identity: Identity, run_id: int) -> JobRun:
+async def plan(past: History, run_id: int) -> Plan:
+    """Raises Problem, LogUnavailable as apply() does."""
+    run = await _unfinished(past.log, run_id)
+    asked = f"It was asked for already, by {run.cancel_requested_by}." if run.cancel_requested_by else ""
+    return Plan(
+        command="cancel",
+        does=f"asks run {run_id} of {run.job_type}, which is {run.phase}, to stop",
+        job_type=run.job_type,
+        run_id=run_id,
+        notes=[asked] if asked else [],
+    )
+
+
+async def apply(past: History, identity: Identity, run_id: int) -> JobRun:
     """Ask for the run to stop; the run as it is then. Raises Problem, LogUnavailable."""
     sequence = await request_cancel(past.log, run_id, identity)
     run = await past.read_back(run_id, sequence)

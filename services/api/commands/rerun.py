@@ -1,30 +1,62 @@
-"""Running a finished run's job again."""
+"""Running a finished run's job again: as it was, or with other params."""
+
+from typing import Any
 
 from kronik.events import Triggered
+from kronik.run import Run
 
 from services.api import past as history
 from services.api.access.store import Identity
-from services.api.commands.trigger import Asked, trigger
+from services.api.commands import trigger
+from services.api.commands.plan import Plan
+from services.api.commands.trigger import Asked
 from services.api.past import History
 from services.api.problems import PARAMS_UNKNOWN, RUN_NOT_FINISHED, Problem
 
 
-async def rerun(past: History, identity: Identity, run_id: int, key: str | None) -> Asked:
-    """Trigger a finished run's job again, with its params. Raises Problem, LogUnavailable; key: see trigger."""
+async def plan(past: History, run_id: int, params: dict[str, Any] | None = None) -> Plan:
+    """Raises Problem, LogUnavailable as apply() does."""
+    run, taken = await _wanted(past, run_id, params)
+    planned = await trigger.plan(past, run.job_type, taken)
+    other = "with its params" if params is None else "with other params"
+    return Plan(
+        command="rerun",
+        does=f"runs {run.job_type} again as run {run_id} did, {other}",
+        job_type=run.job_type,
+        run_id=run_id,
+        params=taken,
+        notes=planned.notes,
+    )
+
+
+async def apply(
+    past: History, identity: Identity, run_id: int, key: str | None, params: dict[str, Any] | None = None
+) -> Asked:
+    """Trigger a finished run's job again. params: others than its own.
+
+    Raises Problem, LogUnavailable; key: see trigger.
+    """
+    run, taken = await _wanted(past, run_id, params)
+    wanted = Triggered(params=taken, user_id=identity.user_id, rerun_of=run_id)
+    return await trigger.apply(past, identity, wanted, run.job_type, key)
+
+
+async def _wanted(past: History, run_id: int, params: dict[str, Any] | None) -> tuple[Run, dict[str, Any]]:
     found = await past.log.read_run(run_id)
     if found is None:
         raise history.unknown(run_id)
     run = found[0]
     if not run.finished:
         raise Problem(RUN_NOT_FINISHED, f"Run {run_id} is {run.phase}: only a finished run can be run again.")
+    if params is not None:
+        return run, params
     if run.problem is not None:
         raise Problem(PARAMS_UNKNOWN, _unreadable(run_id, run.problem))
-    wanted = Triggered(params=run.params, user_id=identity.user_id, rerun_of=run_id)
-    return await trigger(past, identity, wanted, run.job_type, key)
+    return run, run.params
 
 
 def _unreadable(run_id: int, problem: str) -> str:
     return (
         f"Run {run_id} can't be run again: its trigger could not be read ({problem}), so its params are not known."
-        " Trigger the job anew, with the params that were meant."
+        " Send the params that were meant."
     )

@@ -15,6 +15,7 @@ from msgspec import Struct
 from referencing import Registry
 
 from services.api.access.store import Identity
+from services.api.commands.plan import Plan
 from services.api.history import queries
 from services.api.history.projections import IDEMPOTENT
 from services.api.history.queries import JobRun, Pool
@@ -38,7 +39,13 @@ class Asked(Struct, frozen=True):
     created: bool
 
 
-async def trigger(history: History, identity: Identity, wanted: Triggered, job_type: str, key: str | None) -> Asked:
+async def plan(history: History, job_type: str, params: dict[str, Any]) -> Plan:
+    """Raises Problem as apply() does."""
+    check_params(await _definition(history.pool, job_type), params)
+    return Plan(command="trigger", does=f"asks for a run of {job_type}", job_type=job_type, params=params)
+
+
+async def apply(history: History, identity: Identity, wanted: Triggered, job_type: str, key: str | None) -> Asked:
     """Append a trigger of this job by this account and answer its run.
 
     key: an Idempotency-Key: the same account's same key for the same job is the same run. Raises Problem for

@@ -1,5 +1,6 @@
 """Runs over HTTP: the history, one run, its events; trigger, rerun, cancel."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -11,47 +12,62 @@ from kronik.text import clean
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
 
 from services.api import job_log
 from services.api.access.gate import needs
 from services.api.access.store import Identity
+from services.api.changes import Waiter
 from services.api.commands import cancel as cancelling
 from services.api.commands import rerun as rerunning
 from services.api.commands import trigger as triggering
+from services.api.commands.plan import Plan
 from services.api.commands.trigger import Asked
 from services.api.history import queries
 from services.api.history.queries import Before, JobRun, Pool
+from services.api.http.named import NamedRun, named
+from services.api.http.once import Key, once
 from services.api.job_log import JobLog
 from services.api.past import History, find, unknown
 from services.api.problems import documented
+from services.infra.clock import monotonic_s
 from services.log.append import EventLog
 
 _LINES = 1_000
+_LONGEST_WAIT_S = 60
+_LOOK_EVERY_S = 5.0
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRIGGER_EVENT = TYPE_OF[Triggered]
 
 RunId = Annotated[int, PathParameter(ge=1, le=2**53 - 1, description="The run's id")]
-Key = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="Makes asking again safe: the same account's same key for the same job is the same run",
-    ),
-]
-
-
 Cursor = Annotated[
     str | None,
     QueryParameter(pattern="^[0-9]{1,16}~[1-9][0-9]{0,15}$", description="From the Link header of the page before"),
 ]
 """Everything that fits the pattern is a place in the history: microseconds since 1970, and a run's id."""
 
-_AGAIN = {200: ResponseSpec(JobRun, description="The Idempotency-Key made this run before", generate_examples=False)}
+DryRun = Annotated[
+    bool, QueryParameter(name="dryRun", description="true: nothing is done; the answer, 200, says what would be")
+]
+Wait = Annotated[
+    int,
+    QueryParameter(
+        ge=0, le=_LONGEST_WAIT_S, description="Seconds to wait for the run to finish; then it is answered as it is"
+    ),
+]
+_EITHER: Any = NamedRun | Plan
+_AGAIN = {
+    200: ResponseSpec(
+        _EITHER,
+        description="The run that the Idempotency-Key made before; dry: what would be done",
+        generate_examples=False,
+    )
+}
+_CANCELLED = {
+    200: ResponseSpec(_EITHER, description="The run as it is then; dry: what would be done", generate_examples=False)
+}
 
 
 class TriggerRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -59,6 +75,12 @@ class TriggerRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=
 
     job_type: Annotated[str, Meta(max_length=200)]
     params: dict[str, Any] = {}
+
+
+class RerunRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """params: instead of those that the run had; null or left out: its own."""
+
+    params: dict[str, Any] | None = None
 
 
 class StreamEvent(Struct, frozen=True):
@@ -86,7 +108,7 @@ class RunController(Controller):
             str | None, QueryParameter(name="triggeredBy", min_length=1, max_length=200, pattern="^[^\\x00]*$")
         ] = None,
         before: Cursor = None,
-    ) -> Response[list[JobRun]]:
+    ) -> Response[list[NamedRun]]:
         behind = behind_cursor(before) if before is not None else None
         await check_job_type(pool, job_type)
         runs = await queries.history(
@@ -94,7 +116,7 @@ class RunController(Controller):
         )
         more = len(runs) > limit
         headers = {"Link": _next_page(request, runs[limit - 1])} if more else {}
-        return Response(runs[:limit], headers=headers)
+        return Response(await named(pool, runs[:limit]), headers=headers)
 
     @post(
         "/trigger",
@@ -108,13 +130,18 @@ class RunController(Controller):
         past: NamedDependency[History],
         identity: NamedDependency[Identity],
         idempotency_key: Key = None,
-    ) -> Response[JobRun]:
+        dry_run: DryRun = False,
+    ) -> Response[NamedRun]:
+        if dry_run:
+            return _planned(await triggering.plan(past, data.job_type, data.params))
         wanted = Triggered(params=data.params, user_id=identity.user_id)
-        return _asked(await triggering.trigger(past, identity, wanted, data.job_type, idempotency_key))
+        return await _asked(past, await triggering.apply(past, identity, wanted, data.job_type, idempotency_key))
 
-    @get("/{id:str}", responses=documented(400, 401, 403, 404, 503), summary="One run")
-    async def run(self, id: RunId, past: NamedDependency[History]) -> JobRun:
-        return await find(past, id)
+    @get("/{id:str}", responses=documented(400, 401, 403, 404, 503), summary="One run, at once or when it has finished")
+    async def run(
+        self, id: RunId, past: NamedDependency[History], stop: NamedDependency[asyncio.Event], wait: Wait = 0
+    ) -> NamedRun:
+        return await _named(past, await _finished(past, id, wait, stop))
 
     @get("/{id:str}/events", responses=documented(400, 401, 403, 404, 503), summary="A run's events")
     async def events(self, id: RunId, log: NamedDependency[EventLog]) -> list[StreamEvent]:
@@ -129,27 +156,46 @@ class RunController(Controller):
     @post(
         "/{id:str}/rerun",
         guards=[needs("operator")],
-        responses=_AGAIN | documented(400, 401, 403, 404, 409, 503),
-        summary="Run a finished run's job again, with its params",
+        responses=_AGAIN | documented(400, 401, 403, 404, 409, 413, 503),
+        summary="Run a finished run's job again, with its params or with others",
     )
     async def rerun(
         self,
         id: RunId,
         past: NamedDependency[History],
         identity: NamedDependency[Identity],
+        data: JSONBody[RerunRequest | None] = None,
         idempotency_key: Key = None,
-    ) -> Response[JobRun]:
-        return _asked(await rerunning.rerun(past, identity, id, idempotency_key))
+        dry_run: DryRun = False,
+    ) -> Response[NamedRun]:
+        params = data.params if data else None
+        if dry_run:
+            return _planned(await rerunning.plan(past, id, params))
+        return await _asked(past, await rerunning.apply(past, identity, id, idempotency_key, params))
 
     @post(
         "/{id:str}/cancel",
         guards=[needs("operator")],
         status_code=HTTP_200_OK,
-        responses=documented(400, 401, 403, 404, 409, 503),
+        responses=_CANCELLED | documented(400, 401, 403, 404, 409, 503),
         summary="Ask for a run to stop",
     )
-    async def cancel(self, id: RunId, past: NamedDependency[History], identity: NamedDependency[Identity]) -> JobRun:
-        return await cancelling.cancel(past, identity, id)
+    async def cancel(
+        self,
+        request: Request[Identity, Any, Any],
+        id: RunId,
+        past: NamedDependency[History],
+        identity: NamedDependency[Identity],
+        idempotency_key: Key = None,
+        dry_run: DryRun = False,
+    ) -> Response[NamedRun]:
+        if dry_run:
+            return _planned(await cancelling.plan(past, id))
+
+        async def cancelled() -> NamedRun:
+            return await _named(past, await cancelling.apply(past, identity, id))
+
+        return await once(past.pool, request, idempotency_key, cancelled)
 
 
 async def check_job_type(pool: Pool, job_type: str | None) -> None:
@@ -178,10 +224,40 @@ def _next_page(request: Request[Identity, Any, Any], last: JobRun) -> str:
     return f'<{request.url.path}?{urlencode([*asked, ("before", cursor(last))])}>; rel="next"'
 
 
-def _asked(asked: Asked) -> Response[JobRun]:
+async def _named(past: History, run: JobRun) -> NamedRun:
+    return (await named(past.pool, [run]))[0]
+
+
+async def _asked(past: History, asked: Asked) -> Response[NamedRun]:
     """201 for a run that was made; 200 for the one that the Idempotency-Key made earlier."""
     status = HTTP_201_CREATED if asked.created else HTTP_200_OK
-    return Response(asked.run, status_code=status, headers={"Location": f"/api/admin/job-run/{asked.run.id}"})
+    location = f"/api/admin/job-run/{asked.run.id}"
+    return Response(await _named(past, asked.run), status_code=status, headers={"Location": location})
+
+
+def _planned(plan: Plan) -> Response[Any]:
+    return Response(plan, status_code=HTTP_200_OK)
+
+
+async def _finished(past: History, id: int, wait_s: int, stop: asyncio.Event) -> JobRun:
+    """The run once it has finished, or as it is when the time is over or this process ends."""
+    until = monotonic_s() + wait_s
+    with past.changes.waiting() as waiter:
+        while True:
+            run = await find(past, id)
+            left = until - monotonic_s()
+            if run.completed_at is not None or left <= 0 or stop.is_set():
+                return run
+            await _news_of(id, waiter, min(left, _LOOK_EVERY_S))
+
+
+async def _news_of(id: int, waiter: Waiter, within_s: float) -> None:
+    """Return when this run may have changed, or after this time: of a hundred who wait only one has to look."""
+    until = monotonic_s() + within_s
+    while (left := until - monotonic_s()) > 0:
+        news = await waiter.next(left)
+        if news is None or news.runs is None or id in news.runs:
+            return
 
 
 async def _read(log: EventLog, run_id: int) -> tuple[Run, list[Recorded]]:

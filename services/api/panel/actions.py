@@ -36,7 +36,7 @@ async def run_now(
 ) -> Redirect:
     """Back to the job's own card."""
     wanted = Triggered(params=_params(data.params), user_id=identity.user_id)
-    await triggering.trigger(past, identity, wanted, job_type, data.key)
+    await triggering.apply(past, identity, wanted, job_type, data.key)
     return _to(f"{HOME}#job-{job_type}")
 
 
@@ -45,14 +45,14 @@ async def rerun(
     run_id: RunId, data: URLEncodedBody[Form], past: NamedDependency[History], identity: NamedDependency[Identity]
 ) -> Redirect:
     """To the new run."""
-    asked = await rerunning.rerun(past, identity, run_id, data.key)
+    asked = await rerunning.apply(past, identity, run_id, data.key)
     return _to(f"{HOME}/run/{asked.run.id}")
 
 
 @post(f"{HOME}/run/{{run_id:int}}/cancel", guards=[needs("operator")], include_in_schema=False)
 async def cancel(run_id: RunId, past: NamedDependency[History], identity: NamedDependency[Identity]) -> Redirect:
     """Back to the run."""
-    await cancelling.cancel(past, identity, run_id)
+    await cancelling.apply(past, identity, run_id)
     return _to(f"{HOME}/run/{run_id}")
 
 

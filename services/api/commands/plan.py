@@ -1,0 +1,22 @@
+"""What a command would do, for who wants to know before it is done."""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Verb = Literal["trigger", "rerun", "cancel", "schedule", "pause", "resume", "retire", "empty"]
+
+
+class Plan(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A dry run's answer: nothing was done. What could not be done is refused, dry or not, in the same words.
+
+    does: what would be done, in words. notes: what is worth knowing before. run_id: the run that it is done to.
+    params: what the job would get.
+    """
+
+    command: Verb
+    does: str
+    job_type: str
+    run_id: int | None = None
+    params: dict[str, Any] | None = None
+    notes: list[str] = []

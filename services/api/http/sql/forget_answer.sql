@@ -1,0 +1,1 @@
+DELETE FROM command.answer WHERE account_id = $1 AND key = $2 AND status IS NULL

@@ -1,0 +1,1 @@
+DELETE FROM command.answer WHERE asked_at < now() - interval '7 days'

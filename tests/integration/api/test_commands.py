@@ -1,0 +1,101 @@
+"""What is asked of runs: tried before it is done, done once however often it is asked, and waited for."""
+
+import asyncio
+import time
+
+from kronik import subjects
+from kronik.events import Cancelled, Completed, Failed
+
+from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream
+
+KEY = "Idempotency-Key"
+
+
+async def test_a_dry_run_says_what_would_be_done_and_does_nothing(api: Api, stream: Stream) -> None:
+    await stream.define()
+    done, queued = await stream.run(params={"month": "2026-10"}), await stream.trigger()
+    await api.projected(queued)
+    last = await stream.log.last(subjects.ALL)
+    planned = {
+        "job-run/trigger?dryRun=true": ({"jobType": JOB, "params": {"mode": "fast"}}, "trigger", {"mode": "fast"}),
+        f"job-run/{done}/rerun?dryRun=true": (None, "rerun", {"month": "2026-10"}),
+        f"job-run/{done}/rerun?dryRun=1": ({"params": {}}, "rerun", {}),
+        f"job-run/{queued}/cancel?dryRun=true": (None, "cancel", None),
+    }
+    for path, (body, command, params) in planned.items():
+        answer = await api.post(path, body)
+        assert (path, answer.status_code) == (path, 200), answer.text
+        plan = answer.json()
+        assert (plan["command"], plan["jobType"], plan["params"]) == (command, JOB, params)
+        assert plan["does"]
+    refused = {
+        "job-run/trigger?dryRun=true": ({"jobType": JOB, "params": {"mode": "slow"}}, 400),
+        f"job-run/{queued}/rerun?dryRun=true": (None, 409),
+        f"job-run/{done}/cancel?dryRun=true": (None, 409),
+        "job-run/trigger?dryRun=maybe": ({"jobType": JOB}, 400),
+    }
+    for path, (body, status) in refused.items():
+        answer = await api.post(path, body)
+        assert (path, answer.status_code) == (path, status), answer.text
+    assert await stream.log.last(subjects.ALL) == last
+
+
+async def test_a_run_is_run_again_with_other_params(api: Api, stream: Stream) -> None:
+    await stream.define()
+    failed = await stream.trigger(params={"month": "2026-10"})
+    await api.projected(await stream.go_on(failed, STARTED, Failed(attempt=1, error="no", error_type="E")))
+    other = (await api.post(f"job-run/{failed}/rerun", {"params": {"month": "2026-11"}})).json()
+    assert (other["params"], other["rerunOf"]) == ({"month": "2026-11"}, failed)
+    assert (await api.post(f"job-run/{failed}/rerun", {"params": None})).json()["params"] == {"month": "2026-10"}
+    answer = await api.post(f"job-run/{failed}/rerun", {"params": {"month": "soon"}})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "params.month")
+    assert (await api.post(f"job-run/{failed}/rerun", {"parms": {}})).status_code == 400
+
+
+async def test_who_did_it_is_named(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    run = (await api.post("job-run/trigger", {"jobType": JOB})).json()
+    assert (run["triggeredByName"], run["cancelRequestedByName"]) == ("admin-name", None)
+    cancelled = (await api.post(f"job-run/{run['id']}/cancel")).json()
+    assert cancelled["cancelRequestedByName"] == "admin-name"
+    await api.projected(await stream.go_on(run["id"], Cancelled(attempt=0, by=cancelled["cancelRequestedBy"])))
+    found = [(await api.get(f"job-run/{run['id']}")).json(), (await api.get("job-run")).json()[0]]
+    assert [one["cancelledByName"] for one in found] == ["admin-name", "admin-name"]
+    by_cron = await stream.trigger()
+    await api.projected(by_cron)
+    assert (await api.get(f"job-run/{by_cron}")).json()["triggeredByName"] is None
+
+
+async def test_a_key_makes_a_cancel_safe_to_repeat(api: Api, stream: Stream) -> None:
+    await stream.define()
+    one, other = await stream.trigger(), await stream.trigger()
+    await api.projected(other)
+    path = f"job-run/{one}/cancel"
+    first = await api.post(path, **{KEY: "k"})
+    await api.projected(await stream.go_on(one, Cancelled(attempt=0, by="ADMIN:1")))
+    again = await api.post(path, **{KEY: "k"})
+    assert (again.status_code, again.content) == (first.status_code, first.content) == (200, first.content)
+    assert (await api.post(path)).status_code == 409
+    answer = await api.post(f"job-run/{other}/cancel", **{KEY: "k"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:kronik:problem:key-reused")
+    refused = [(await api.post(path, **{KEY: "refused"})).status_code for _ in range(2)]
+    assert refused == [409, 409]
+    same = {**api.operator, KEY: "k"}
+    assert (await api.http.post(f"/api/admin/job-run/{other}/cancel", headers=same)).status_code == 200
+
+
+async def test_a_run_can_be_waited_for(api: Api, stream: Stream) -> None:
+    run_id = await stream.trigger()
+    await api.projected(run_id)
+    began = time.monotonic()
+    assert (await api.get(f"job-run/{run_id}", wait=1)).json()["status"] == "RUNNING"
+    assert 0.9 < time.monotonic() - began < 5
+    waiting = asyncio.create_task(api.get(f"job-run/{run_id}", wait=60))
+    await api.projected(await stream.go_on(run_id, STARTED))
+    assert not waiting.done()
+    await stream.go_on(run_id, Completed(attempt=1, result=SUMMARY))
+    assert (await asyncio.wait_for(waiting, 10)).json()["status"] == "SUCCESS"
+    answer = await api.get(f"job-run/{run_id}", wait=61)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "wait")
+    missing = asyncio.create_task(api.get("job-run/99999", wait=60))
+    assert (await asyncio.wait_for(missing, 10)).status_code == 404
