@@ -17,66 +17,22 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import islice
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterBadDateError, CroniterError, croniter
-from kronik import KronikError
+from croniter import CroniterBadDateError, croniter
 from kronik.events import Schedule
-from msgspec import Struct
 
-EXPRESSION_LIMIT: Final = 128
-"""Characters. croniter burns most of a second on an expression of 200 kB."""
+from services.infra.cron import EXPRESSION_LIMIT, Cron, InvalidSchedule, parse
 
-
-class InvalidSchedule(KronikError):
-    """A schedule that can't work. field: `expression` or `tz`; the message says what is allowed."""
-
-    def __init__(self, field: Literal["expression", "tz"], problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
-        self.field = field
+__all__ = ["EXPRESSION_LIMIT", "InvalidSchedule", "check", "next_slots", "slots", "slots_after", "zones"]
 
 
-class _Field(Struct, frozen=True):
-    name: str
-    low: int
-    high: int
-    words: tuple[str, ...] = ()
-    special: str = r"(?!)"
-
-
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_FIELDS: Final = (
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of month", 1, 31, special="L"),
-    _Field("month", 1, 12, _MONTHS),
-    _Field("weekday", 0, 7, _WEEKDAYS, special=rf"L[0-7]|(?:[0-7]|{'|'.join(_WEEKDAYS)})#[1-5]"),
-)
-_PLAIN = re.compile(r"[0-9A-Z*/,#\- ]*")
-_ITEM = re.compile(r"(?:(?P<star>\*)|(?P<low>\d{1,2}|[A-Z]{3})(?:-(?P<high>\d{1,2}|[A-Z]{3}))?)(?:/(?P<step>\d{1,3}))?")
-_SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001  wall-clock time
-_MINUTE = timedelta(minutes=1)
-
-
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16_384)
 def check(expression: str, tz: str) -> None:
     """Raises InvalidSchedule for what `slots` could not work with, and for what never fires."""
     _check_zone(tz)
-    if len(expression) > EXPRESSION_LIMIT:
-        raise _invalid(f"{len(expression)} characters; at most {EXPRESSION_LIMIT} are allowed")
-    if not _PLAIN.fullmatch(expression.upper()):
-        raise _invalid(f"{expression!r}: only digits, names such as MON or JAN, and * / , - # are allowed")
-    fields = expression.upper().split()
-    if len(fields) != len(_FIELDS):
-        raise _invalid(
-            f"{expression!r} has {len(fields)} fields; exactly five are allowed: minute hour day-of-month month weekday"
-        )
-    for field, text in zip(_FIELDS, fields, strict=True):
-        _check_field(field, text)
-    _check_special_days(fields)
-    _check_fires(expression)
+    parse(expression)
 
 
 def slots(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -95,11 +51,10 @@ def next_slots(schedule: Schedule, after: datetime, count: int) -> list[datetime
 def slots_after(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """All slots after an instant, ascending, UTC, found one by one. Raises InvalidSchedule."""
     check(schedule.expression, schedule.tz)
-    zone = ZoneInfo(schedule.tz)
-    elapsed = schedule.expression.split()[1].startswith("*")
-    place = _by_elapsed_time if elapsed else _once_a_day
+    zone, cron = ZoneInfo(schedule.tz), parse(schedule.expression)
+    place = _by_elapsed_time if cron.elapsed else _once_a_day
     last = after
-    for slot in place(_wall_times(schedule.expression, _first_wall_time(after, zone)), zone):
+    for slot in place(_wall_times(cron, _first_wall_time(after, zone)), zone):
         if slot > last:
             last = slot
             yield slot
@@ -112,9 +67,9 @@ def _first_wall_time(after: datetime, zone: ZoneInfo) -> datetime:
     return local.replace(tzinfo=None, second=0, microsecond=0) - back
 
 
-def _wall_times(expression: str, after: datetime) -> Iterator[datetime]:
+def _wall_times(cron: Cron, after: datetime) -> Iterator[datetime]:
     """What the expression matches on a wall clock that no zone disturbs; ends with the calendar."""
-    matches = croniter(expression, after)
+    matches = croniter(cron.for_croniter, after, day_or=cron.either)
     while True:
         try:
             yield matches.get_next(datetime)
@@ -175,66 +130,40 @@ def zones() -> frozenset[str]:
 
 
 def _check_zone(tz: str) -> None:
-    if tz in zones():
-        return
-    near = difflib.get_close_matches(tz[:64], zones(), 1, 0.7)
-    hint = f"; did you mean {near[0]}?" if near else "; it must be an IANA zone such as Europe/Copenhagen or UTC"
-    raise InvalidSchedule("tz", f"{tz[:64]!r} is not a known time zone{hint}")
+    if tz not in zones():
+        raise InvalidSchedule("tz", f"{tz[:64]!r} is not a known time zone; {_zone_hint(tz[:64].strip())}")
 
 
-def _check_field(field: _Field, text: str) -> None:
-    for item in text.split(","):
-        if not re.fullmatch(field.special, item):
-            _check_item(field, item)
+_MEANT: Final = {
+    "CET": "Europe/Copenhagen",
+    "CEST": "Europe/Copenhagen",
+    "BST": "Europe/London",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "AEST": "Australia/Sydney",
+    "EDT": "America/New_York",
+    "CST": "America/Chicago",
+    "CDT": "America/Chicago",
+    "MDT": "America/Denver",
+    "PST": "America/Los_Angeles",
+    "PDT": "America/Los_Angeles",
+    "WEST": "Europe/Lisbon",
+    "EEST": "Europe/Helsinki",
+    "MSK": "Europe/Moscow",
+    "Z": "UTC",
+}
+"""What is meant by abbreviations: names of one offset, where a schedule needs a place whose clocks change."""
 
 
-def _check_item(field: _Field, item: str) -> None:
-    match = _ITEM.fullmatch(item)
-    if match is None:
-        raise _bad(field, item, _allowed(field))
-    if match["step"] and not 1 <= int(match["step"]) <= field.high - field.low:
-        raise _bad(field, item, f"a step must be 1 to {field.high - field.low}")
-    if match["star"]:
-        return
-    low = _value(field, match["low"], item)
-    if match["high"]:
-        high = _value(field, match["high"], item)
-        sunday_ends_it = field.high == 7 and high == 0
-        if low >= high and not (sunday_ends_it and low > 0):
-            raise _bad(field, item, "a range must ascend; write several, separated by commas")
-
-
-def _value(field: _Field, text: str, item: str) -> int:
-    if text in field.words:
-        return field.words.index(text) + field.low
-    if not text.isdigit() or not field.low <= int(text) <= field.high:
-        raise _bad(field, item, _allowed(field))
-    return int(text)
-
-
-def _allowed(field: _Field) -> str:
-    words = f" or {field.words[0]} to {field.words[-1]}" if field.words else ""
-    return f"allowed are {field.low} to {field.high}{words}, *, ranges a-b, lists a,b and steps */n"
-
-
-def _check_special_days(fields: list[str]) -> None:
-    """croniter would demand both, not either, which nobody expects."""
-    if ("#" in fields[4] or "L" in fields[4]) and fields[2] != "*":
-        raise _invalid(f"weekday {fields[4]!r} can't be combined with a day of month; set the day of month to *")
-
-
-def _check_fires(expression: str) -> None:
-    try:
-        croniter(expression, _SOME_DAY).get_next(datetime)
-    except CroniterBadDateError:
-        raise _invalid(f"{expression!r} never fires: no month that it names has such a day") from None
-    except CroniterError as error:
-        raise _invalid(f"{expression!r} can't be read: {error}") from error
-
-
-def _bad(field: _Field, item: str, allowed: str) -> InvalidSchedule:
-    return _invalid(f"{field.name} {item!r} is not valid: {allowed}")
-
-
-def _invalid(problem: str) -> InvalidSchedule:
-    return InvalidSchedule("expression", problem)
+def _zone_hint(tz: str) -> str:
+    folded = {name.casefold(): name for name in sorted(zones(), reverse=True)}
+    spelled = tz.replace(" ", "_").casefold()
+    if spelled in folded:
+        return f"did you mean {folded[spelled]}?"
+    if tz.upper() in _MEANT:
+        return f"did you mean {_MEANT[tz.upper()]}?"
+    if re.fullmatch(r"(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?", tz.upper()):
+        return "an offset is not a zone; name a place such as Europe/Copenhagen, or UTC"
+    cities = [name for name in sorted(zones()) if name.casefold().rpartition("/")[2] == spelled]
+    near = cities or [folded[found] for found in difflib.get_close_matches(spelled, folded, 1, 0.8)]
+    return f"did you mean {near[0]}?" if near else "it must be an IANA zone such as Europe/Copenhagen or UTC"

@@ -99,8 +99,8 @@ def matches(expression: str, wall: datetime) -> bool:
     if wall.month not in named(month, 1, 12):
         return False
     by_day = wall.day in named(day, 1, 31)
-    by_weekday = wall.isoweekday() % 7 in {value % 7 for value in named(weekday, 0, 7)}
-    if day != "*" and weekday != "*":
+    by_weekday = wall.isoweekday() % 7 in {value % 7 for value in named(weekday, 0, 6)}
+    if not day.startswith("*") and not weekday.startswith("*"):
         return by_day or by_weekday
     return by_day and by_weekday
 
@@ -159,8 +159,6 @@ def test_any_expression_in_any_zone_has_the_slots_of_the_oracle(
     if data.draw(st.booleans(), "near a change"):
         day = data.draw(st.sampled_from([day for zone, day in CHANGES if zone == tz]))
         after = datetime.combine(day, after.timetz())
-    # Steps over every day in both fields: cron's "both must hold", which the oracle's "either" is not made for.
-    assume(not all(field.startswith("*/") for field in expression.split()[2::2]))
     schedule = at(expression, tz)
     try:
         check(expression, tz)
