@@ -45,6 +45,7 @@ NOT_FOUND = Kind("not-found", "There is nothing here", 404)
 WRONG_METHOD = Kind("wrong-method", "This can't be done here", 405)
 RUN_FINISHED = Kind("run-finished", "The run is finished", 409)
 RUN_NOT_FINISHED = Kind("run-not-finished", "The run is not finished", 409)
+JOB_RETIRED = Kind("job-retired", "The job is out of use", 409)
 NO_SCHEDULE = Kind("no-schedule", "The job has no schedule", 409)
 PARAMS_UNKNOWN = Kind("params-unknown", "The run's params are not known", 409)
 BUSY = Kind("busy", "Somebody else is changing this", 409)
@@ -69,6 +70,8 @@ ALLOWED: Final = {
     "params": "a JSON object",
     "Idempotency-Key": "1 to 200 characters",
     "paused": "true or false",
+    "reason": "at most 200 characters",
+    "until": "an instant with its offset, like 2026-12-01T08:00:00+01:00, or null",
     "pauseReason": "at most 200 characters",
     "pausedUntil": "an instant with its offset, like 2026-12-01T08:00:00+01:00, or null",
     "catchUp": "latest, all or none; null leaves it to the code",

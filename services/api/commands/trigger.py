@@ -20,7 +20,15 @@ from services.api.history import queries
 from services.api.history.projections import IDEMPOTENT
 from services.api.history.queries import JobRun, Pool
 from services.api.past import History
-from services.api.problems import INVALID_PARAMS, KEY_REUSED, UNKNOWN_JOB_TYPE, FieldError, Problem, invalid
+from services.api.problems import (
+    INVALID_PARAMS,
+    JOB_RETIRED,
+    KEY_REUSED,
+    UNKNOWN_JOB_TYPE,
+    FieldError,
+    Problem,
+    invalid,
+)
 from services.infra import logs
 from services.log.append import Appended, EventLog, LogUnavailable
 
@@ -68,6 +76,8 @@ async def _definition(pool: Pool, job_type: str) -> JobDefined:
     job = await queries.job(pool, clean(job_type, 200))
     if job is None:
         raise await unknown_job_type(pool, job_type)
+    if job.retired:
+        raise Problem(JOB_RETIRED, f"{job_type} is retired: a runner that announces it anew brings it back.")
     return job.definition
 
 

@@ -11,7 +11,6 @@ from kronik.run import Run, Status
 from kronik.text import clean
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
@@ -23,10 +22,10 @@ from services.api.changes import Waiter
 from services.api.commands import cancel as cancelling
 from services.api.commands import rerun as rerunning
 from services.api.commands import trigger as triggering
-from services.api.commands.plan import Plan
 from services.api.commands.trigger import Asked
 from services.api.history import queries
 from services.api.history.queries import Before, JobRun, Pool
+from services.api.http.dry_run import DryRun, or_plan, planned
 from services.api.http.named import NamedRun, named
 from services.api.http.once import Key, once
 from services.api.job_log import JobLog
@@ -48,26 +47,14 @@ Cursor = Annotated[
 ]
 """Everything that fits the pattern is a place in the history: microseconds since 1970, and a run's id."""
 
-DryRun = Annotated[
-    bool, QueryParameter(name="dryRun", description="true: nothing is done; the answer, 200, says what would be")
-]
 Wait = Annotated[
     int,
     QueryParameter(
         ge=0, le=_LONGEST_WAIT_S, description="Seconds to wait for the run to finish; then it is answered as it is"
     ),
 ]
-_EITHER: Any = NamedRun | Plan
-_AGAIN = {
-    200: ResponseSpec(
-        _EITHER,
-        description="The run that the Idempotency-Key made before; dry: what would be done",
-        generate_examples=False,
-    )
-}
-_CANCELLED = {
-    200: ResponseSpec(_EITHER, description="The run as it is then; dry: what would be done", generate_examples=False)
-}
+_AGAIN = or_plan(NamedRun, "The run that the Idempotency-Key made before")
+_CANCELLED = or_plan(NamedRun, "The run as it is then")
 
 
 class TriggerRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -133,7 +120,7 @@ class RunController(Controller):
         dry_run: DryRun = False,
     ) -> Response[NamedRun]:
         if dry_run:
-            return _planned(await triggering.plan(past, data.job_type, data.params))
+            return planned(await triggering.plan(past, data.job_type, data.params))
         wanted = Triggered(params=data.params, user_id=identity.user_id)
         return await _asked(past, await triggering.apply(past, identity, wanted, data.job_type, idempotency_key))
 
@@ -170,7 +157,7 @@ class RunController(Controller):
     ) -> Response[NamedRun]:
         params = data.params if data else None
         if dry_run:
-            return _planned(await rerunning.plan(past, id, params))
+            return planned(await rerunning.plan(past, id, params))
         return await _asked(past, await rerunning.apply(past, identity, id, idempotency_key, params))
 
     @post(
@@ -190,7 +177,7 @@ class RunController(Controller):
         dry_run: DryRun = False,
     ) -> Response[NamedRun]:
         if dry_run:
-            return _planned(await cancelling.plan(past, id))
+            return planned(await cancelling.plan(past, id))
 
         async def cancelled() -> NamedRun:
             return await _named(past, await cancelling.apply(past, identity, id))
@@ -233,10 +220,6 @@ async def _asked(past: History, asked: Asked) -> Response[NamedRun]:
     status = HTTP_201_CREATED if asked.created else HTTP_200_OK
     location = f"/api/admin/job-run/{asked.run.id}"
     return Response(await _named(past, asked.run), status_code=status, headers={"Location": location})
-
-
-def _planned(plan: Plan) -> Response[Any]:
-    return Response(plan, status_code=HTTP_200_OK)
 
 
 async def _finished(past: History, id: int, wait_s: int, stop: asyncio.Event) -> JobRun:

@@ -46,6 +46,9 @@ async def test_a_role_does_what_it_may_and_no_more(api: Api, stream: Stream) -> 
         "job-run/99/rerun": (None, {"viewer": 403, "operator": 404, "admin": 404}),
         "job-run/99/cancel": (None, {"viewer": 403, "operator": 404, "admin": 404}),
         f"job/{JOB}/schedule": ({"paused": True}, {"viewer": 403, "operator": 403, "admin": 200}),
+        f"job/{JOB}/pause": (None, {"viewer": 403, "operator": 403, "admin": 200}),
+        f"job/{JOB}/resume": (None, {"viewer": 403, "operator": 403, "admin": 200}),
+        f"job/{JOB}/retire": (None, {"viewer": 403, "operator": 403, "admin": 200}),
     }
     for path, (body, expected) in calls.items():
         headers = {"viewer": api.viewer, "operator": api.operator, "admin": api.admin}

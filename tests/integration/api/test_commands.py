@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import datetime, timedelta
 
 from kronik import subjects
 from kronik.events import Cancelled, Completed, Failed
@@ -99,3 +100,59 @@ async def test_a_run_can_be_waited_for(api: Api, stream: Stream) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "wait")
     missing = asyncio.create_task(api.get("job-run/99999", wait=60))
     assert (await asyncio.wait_for(missing, 10)).status_code == 404
+
+
+async def test_a_pause_shows_what_it_skips_and_holds_until_its_end(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    job = (await api.get(f"job/{JOB}")).json()
+    second = datetime.fromisoformat(job["nextSlots"][1])
+    body = {"reason": "ovens are cleaned", "until": (second + timedelta(minutes=1)).isoformat()}
+    plan = (await api.post(f"job/{JOB}/pause?dryRun=true", body)).json()
+    assert plan["skips"] == job["nextSlots"][:2]
+    assert plan["nextSlots"][:3] == job["nextSlots"][2:]
+    assert (await api.get(f"job/{JOB}")).json()["paused"] is False
+    paused = (await api.post(f"job/{JOB}/pause", body)).json()
+    assert (paused["paused"], paused["pause"]["reason"], paused["changedByName"]) == (
+        True,
+        body["reason"],
+        "admin-name",
+    )
+    assert paused["names"] == {paused["pause"]["by"]: "admin-name"}
+    assert paused["nextSlots"][:3] == job["nextSlots"][2:]
+    assert (await api.post(f"job/{JOB}/resume?dryRun=true")).json()["nextSlots"][:5] == job["nextSlots"]
+    assert (await api.post(f"job/{JOB}/resume")).json()["paused"] is False
+    for wrong, field in (({"until": "2020-01-01T00:00:00Z"}, "pausedUntil"), ({"reason": 5}, "reason")):
+        answer = await api.post(f"job/{JOB}/pause", wrong)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+
+
+async def test_a_changed_schedule_shows_its_slots_before_it_holds(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    plan = (await api.post(f"job/{JOB}/schedule?dryRun=true", {"cron": "0 2 * * MON"})).json()
+    assert len(plan["nextSlots"]) == 10
+    assert "Monday" in plan["does"]
+    assert {datetime.fromisoformat(one).weekday() for one in plan["nextSlots"]} <= {0, 6}  # in UTC: 00:00 or 01:00
+    assert plan["skips"]
+    assert not set(plan["skips"]) & set(plan["nextSlots"])
+    assert (await api.get(f"job/{JOB}")).json()["schedule"]["expression"] == "0 2 * * *"
+    assert (await api.post(f"job/{JOB}/schedule?dryRun=true", {"cron": "0 0 31 2 *"})).status_code == 400
+
+
+async def test_a_retired_job_runs_no_more_until_it_is_announced_again(api: Api, stream: Stream) -> None:
+    await stream.define()
+    done = await stream.run()
+    await api.projected(done + 2)
+    assert (await api.post(f"job/{JOB}/retire?dryRun=true")).json()["nextSlots"] == []
+    retired = await api.post(f"job/{JOB}/retire", {"reason": "nobody cooks"}, **{KEY: "r"})
+    assert (retired.json()["retired"], retired.json()["nextSlots"]) == (True, [])
+    assert (await api.post(f"job/{JOB}/retire", {"reason": "nobody cooks"}, **{KEY: "r"})).content == retired.content
+    for path, body in (
+        ("job-run/trigger", {"jobType": JOB}),
+        (f"job-run/{done}/rerun", None),
+        (f"job/{JOB}/retire", {}),
+    ):
+        answer = await api.post(path, body)
+        assert (path, answer.status_code, answer.json()["type"]) == (path, 409, "urn:kronik:problem:job-retired")
+    await api.projected(await stream.define())
+    assert (await api.get(f"job/{JOB}")).json()["retired"] is False
+    assert (await api.post("job-run/trigger", {"jobType": JOB})).status_code == 201
