@@ -3,6 +3,7 @@
 Other services that write or read the stream use `kronik.events`, `kronik.codec` and `kronik.subjects`.
 """
 
+from kronik.command import command_job
 from kronik.context import RunContext, RunLog
 from kronik.errors import InvalidJob, KronikError, PermanentError
 from kronik.job import Job, NoParams, Params, job, job_of
@@ -22,6 +23,7 @@ __all__ = [
     "RunContext",
     "RunLog",
     "Show",
+    "command_job",
     "days",
     "hours",
     "job",

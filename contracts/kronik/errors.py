@@ -5,6 +5,7 @@ KronikError
 ├── InvalidName       a job type, origin or subject that breaks the naming rules
 ├── InvalidTrigger    a trigger whose body can't become a run's params
 ├── InvalidEvent      stored bytes that are not an event this version can read
+├── CommandFailed     a job's command ended with another status than 0
 └── PermanentError    raised by a job: trying again would not help
 """
 
@@ -27,6 +28,10 @@ class InvalidTrigger(KronikError):
 
 class InvalidEvent(KronikError):
     """Stored bytes that are not an event this version can read; the projector parks them."""
+
+
+class CommandFailed(KronikError):
+    """The command of a `command_job` did not end well; the run is tried again by its `Retry`."""
 
 
 class PermanentError(KronikError):

@@ -1,11 +1,12 @@
 """`@job`: a job is one function in one module. The decorator checks and attaches data; nothing else happens."""
 
 import inspect
+import re
 import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -25,6 +26,7 @@ class NoParams(Params, frozen=True):
     """The params of a job that takes none."""
 
 
+Isolation = Literal["none", "process"]
 JobFunction = Callable[[RunContext, Any], Awaitable[Any]] | Callable[[RunContext, Any], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +38,7 @@ class Job:
     timeout: how long one attempt may take.
     concurrency: how many of its runs may execute at the same time, across all runners.
     params_type, result_type: read from the function's annotations.
+    isolation: `process` performs each attempt in a process of its own. memory_limit: its bytes, children included.
     max_queued: how many of its runs may wait; None: any number. when_full: what becomes of one more (`refuse`, or
         `coalesce`: the ones that wait stand for it).
     """
@@ -53,6 +56,8 @@ class Job:
     show: tuple[Show, ...]
     max_queued: int | None = None
     when_full: WhenFull = "refuse"
+    isolation: Isolation = "none"
+    memory_limit: int | None = None
 
 
 def job(
@@ -66,12 +71,18 @@ def job(
     show: tuple[Show, ...] | list[Show] = (),
     max_queued: int | None = None,
     when_full: WhenFull = "refuse",
+    isolation: Isolation = "none",
+    memory_limit: int | str | None = None,
 ) -> Callable[[F], F]:
     """Declare the function below as a job: `(run: RunContext, params: <Params>) -> result`.
 
     The result's type is anything msgspec can encode as a JSON object, or None. Raises
     InvalidJob, at import, for a declaration that can't work.
+
+    isolation="process": each attempt runs in a process group of its own, which a timeout, a cancel or a crash ends with
+    everything it started. memory_limit: how much memory such an attempt may use, in bytes or as "512 MiB", "2 GB".
     """
+    limit = _memory(job_type, memory_limit)
 
     def attach(function: F) -> F:
         try:
@@ -87,6 +98,10 @@ def job(
             raise InvalidJob(f"{job_type}: concurrency must be 1 to 1000, got {concurrency}")
         if max_queued is not None and not 1 <= max_queued <= QUEUE_LIMIT:
             raise InvalidJob(f"{job_type}: max_queued must be 1 to {QUEUE_LIMIT}, got {max_queued}")
+        if isolation not in get_args(Isolation):
+            raise InvalidJob(f"{job_type}: isolation must be 'none' or 'process', got {isolation!r}")
+        if limit is not None and isolation != "process":
+            raise InvalidJob(f'{job_type}: memory_limit needs a process of its own: add isolation="process"')
         function.__kronik_job__ = Job(  # type: ignore[attr-defined]
             job_type=job_type,
             function=function,
@@ -101,10 +116,32 @@ def job(
             show=tuple(show),
             max_queued=max_queued,
             when_full=when_full,
+            isolation=isolation,
+            memory_limit=limit,
         )
         return function
 
     return attach
+
+
+_UNITS = {"": 1, "B": 1}
+for _power, _letter in enumerate("KMGT", 1):
+    _UNITS |= {f"{_letter}IB": 1024**_power, f"{_letter}B": 1000**_power, _letter: 1024**_power}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_LEAST_MEMORY = 16 * 1024 * 1024
+
+
+def _memory(job_type: str, limit: int | str | None) -> int | None:
+    if limit is None:
+        return None
+    found = _SIZE.fullmatch(str(limit))
+    unit = _UNITS.get(found[2].upper()) if found else None
+    if isinstance(limit, bool) or found is None or unit is None:
+        raise InvalidJob(f"{job_type}: memory_limit must be bytes or a text like '512 MiB', got {limit!r}")
+    size = int(float(found[1]) * unit)
+    if size < _LEAST_MEMORY:
+        raise InvalidJob(f"{job_type}: memory_limit must be 16 MiB or more, got {limit!r}")
+    return size
 
 
 def job_of(function: object) -> Job | None:

@@ -24,6 +24,7 @@ from services.log.provision import wait_for_streams
 from services.runner import exits, registry, stopping, voices
 from services.runner.attempt import Attempts
 from services.runner.consumer import Consumers
+from services.runner.isolation import Isolation
 from services.runner.lease import LeaseKeeper
 
 log = logs.get()
@@ -52,6 +53,9 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
     await wait_for_streams(broker.connection)
     event_log = EventLog(broker.connection, SystemClock(config.clock_file), f"/kronik/runner/{config.instance}")
     leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up, hung)
+    isolation = Isolation(config.jobs)
+    if any(job.isolation == "process" for job in jobs.values()):
+        isolation.warm_up()
     attempts = Attempts(
         log=event_log,
         leases=leases,
@@ -59,6 +63,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
         ack_wait_s=config.ack_wait_s,
         grace_s=config.grace_s,
         threads=ThreadPoolExecutor(max_workers=config.slots * len(jobs), thread_name_prefix="job"),
+        isolation=isolation,
         replace_me=replace_me,
     )
     consumers = Consumers(broker, attempts, jobs, config.slots, config.ack_wait_s, options["inbox_prefix"] + b".")
@@ -83,6 +88,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
     care.cancel()
     await consumers.drain(config.grace_s)
     leases.stop()
+    isolation.close()
     return REPLACE_ME if replace_me.is_set() else 0
 
 

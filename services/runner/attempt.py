@@ -37,6 +37,7 @@ from services.infra.failpoints import failpoint
 from services.log.append import Conflict, EventLog, LogUnavailable
 from services.log.event_reader import Stored, stored_message
 from services.runner.context import Context, publish_last_lines, publish_lines
+from services.runner.isolation import Isolation
 from services.runner.lease import LeaseKeeper
 from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, timed_out
 from services.runner.performance import perform
@@ -78,6 +79,7 @@ class Attempts:
     ack_wait_s: float
     grace_s: float
     threads: ThreadPoolExecutor
+    isolation: Isolation
     replace_me: asyncio.Event
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     holdings: dict[int, Holding] = field(default_factory=dict)
@@ -206,6 +208,8 @@ class Attempts:
     async def _perform(self, job: Job, params: Params, holding: Holding, context: Context) -> Outcome:
         lines = asyncio.create_task(publish_lines(self.log.connection, context))
         try:
+            if job.isolation == "process":
+                return await self.isolation.perform(job, params, context, holding.stop, self.grace_s)
             return await perform(job, params, context, holding.stop, self.threads, self.grace_s)
         finally:
             lines.cancel()

@@ -71,8 +71,8 @@ class Context:
     def warn(self, text: str, *, item: str | None = None) -> None:
         self.warning_count += 1
         if len(self.warnings) < WARNINGS_KEPT:
-            named = None if item is None else _text(item, _WARNING_LIMIT)
-            self._keep(Warning(text=_text(text, _WARNING_LIMIT), item=named))
+            named = None if item is None else text_of(item, _WARNING_LIMIT)
+            self._keep(Warning(text=text_of(text, _WARNING_LIMIT), item=named))
         self.log.warning(text, item=item)
 
     def _keep(self, warning: Warning) -> None:
@@ -81,14 +81,14 @@ class Context:
             self.warnings.append(warning)
 
     def progress(self, done: int, total: int | None = None, text: str = "") -> None:
-        said = {"done": _whole(done), "total": _whole(total), "text": _text(text, 500)}
+        said = {"done": whole(done), "total": whole(total), "text": text_of(text, 500)}
         if said["done"] is not None:
             self._progress = msgspec.json.encode({**self._origin(), "progress": said})
 
     def say(self, level: str, event: str, fields: dict[str, object]) -> None:
         """One line of the run's log."""
-        shown = {_text(name, 100): _text(value, 2_000) for name, value in _first(fields) if value is not None}
-        event = _text(event, 2_000)
+        shown = {text_of(name, 100): text_of(value, 2_000) for name, value in _first(fields) if value is not None}
+        event = text_of(event, 2_000)
         line = {**self._origin(), "level": level, "event": event, "fields": shown}
         if self._lines.add(_encoded(line)):
             # The job's fields stay together: a name among them must not take the place of the run's id or of the text.
@@ -96,7 +96,7 @@ class Context:
 
     def write(self, stream: str, text: str) -> None:
         """What was printed; it becomes a line with its line break."""
-        *whole, rest = (self._written.get(stream, "") + _text(text, 1_000_000)).split("\n")
+        *whole, rest = (self._written.get(stream, "") + text_of(text, 1_000_000)).split("\n")
         self._written[stream] = rest[:LINE_LIMIT]
         for line in whole:
             self.say("info" if stream == "stdout" else "warning", line, {"stream": stream})
@@ -174,7 +174,7 @@ def _first(fields: dict[str, object]) -> list[tuple[str, object]]:
     return list(fields.items())[:_FIELDS_KEPT]
 
 
-def _text(value: object, limit: int) -> str:
+def text_of(value: object, limit: int) -> str:
     """Any object of a job as text that can be stored, whatever its own __str__ does."""
     try:
         return clean(value if type(value) is str else str(value), limit)
@@ -182,7 +182,7 @@ def _text(value: object, limit: int) -> str:
         return f"(a {type(value).__name__} that can't be shown)"
 
 
-def _whole(number: object) -> int | None:
+def whole(number: object) -> int | None:
     """A number of a job, an int by another library's name or a float among them; None for what is none."""
     try:
         try:

@@ -22,10 +22,13 @@ class Speaker(Protocol):
 
 speaker: ContextVar[Speaker | None] = ContextVar("speaker", default=None)
 _forked = False
+_only: Speaker | None = None
 
 
 def current() -> Speaker | None:
     """Whose code this is; nobody's in a forked child, whose lines could not reach the runner."""
+    if _only is not None:
+        return _only
     return None if _forked else speaker.get()
 
 
@@ -99,6 +102,20 @@ def listen() -> None:
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     os.register_at_fork(after_in_child=_in_a_child)
+
+
+def speak_in_this_process_for(run: Speaker) -> None:
+    """The process is one attempt's: every thread and every forked child of it speaks for the run.
+
+    print goes to the descriptors, which are the run's already.
+    """
+    global _only
+    _only = run
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, errors="replace", closefd=False) for number in (1, 2))
+    root = logging.getLogger()
+    root.handlers[:] = [RunHandler()]
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
 
 
 def _in_a_child() -> None:

@@ -197,6 +197,7 @@ class Runner:
             ack_wait_s=30.0,
             grace_s=1.0,
             threads=self,
+            isolation=self,
             replace_me=asyncio.Event(),
         )
         for task in self.tasks:
