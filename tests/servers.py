@@ -1,5 +1,6 @@
 """Real servers for tests: processes of their own on free ports, which do not outlive pytest, however it ends."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.api.history import tables, upgrade
 from services.log import accounts as nats_users
 from services.stack import nats_server, postgres_server
 from services.stack.port import find_free
@@ -157,6 +159,7 @@ def postgres() -> Iterator[PostgresServer]:
         with _running(server):
             server.execute(f"CREATE DATABASE {_TEMPLATE}")
             migrate(server.url(_TEMPLATE))
+            asyncio.run(_prepare_history(server.url(_TEMPLATE)))
             yield server
 
 
@@ -166,6 +169,13 @@ def migrate(url: str) -> None:
     argv = [str(dbmate), "--url", url, "--migrations-dir", str(_MIGRATIONS), "--no-dump-schema", "up"]
     result = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+async def _prepare_history(url: str) -> None:
+    """What the API does when it starts."""
+    connection = await tables.connect(url)
+    await upgrade.prepare(connection)
+    await connection.close()
 
 
 @contextlib.contextmanager

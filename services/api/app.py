@@ -22,6 +22,7 @@ from services.api.changes import Changes
 from services.api.history import queries
 from services.api.history.projector import Projector
 from services.api.history.queries import Pool
+from services.api.http.history import history_router
 from services.api.http.jobs import JobController
 from services.api.http.ledger import ledger_router
 from services.api.http.runs import RunController
@@ -86,14 +87,22 @@ def create_app(
 
 
 def _pool(settings: ApiSettings) -> Pool:
-    """Connects at the first query, not before. Every call is planned by its arguments: see history.sql."""
+    """Connects at the first query, not before. Every call is planned by its arguments.
+
+    Postgres ends a statement before the client gives up: then it is known that it is the question that takes long.
+    """
     return asyncpg.create_pool(
         settings.database_url,
         min_size=0,
         max_size=10,
         timeout=5,
         command_timeout=8,
-        server_settings={"plan_cache_mode": "force_custom_plan", "application_name": "kronik-api", "timezone": "UTC"},
+        server_settings={
+            "plan_cache_mode": "force_custom_plan",
+            "statement_timeout": "5000",
+            "application_name": "kronik-api",
+            "timezone": "UTC",
+        },
     )
 
 
@@ -111,7 +120,7 @@ def _dependencies() -> dict[str, Provide]:
 def _admin_api() -> Router:
     return Router(
         "/api/admin",
-        route_handlers=[RunController, JobController, ledger_router, events.events],
+        route_handlers=[history_router, RunController, JobController, ledger_router, events.events],
         middleware=[_position, gate],
         exception_handlers=problems.HANDLERS,
         security=[{"token": []}, {"session": []}],

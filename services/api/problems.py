@@ -53,6 +53,8 @@ KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request"
 TOO_LARGE = Kind("too-large", "The body is too large", 413)
 BROKEN = Kind("broken", "Something is wrong in Kronik", 500)
 STREAM_AWAY = Kind("stream-unavailable", "The event stream does not answer", 503)
+TOO_SLOW = Kind("query-too-slow", "The question takes too long", 503)
+BEFORE_HISTORY = Kind("before-history", "The history begins later", 400)
 HISTORY_AWAY = Kind("history-unavailable", "The history can't be read", 503)
 
 _BY_STATUS: Final = {kind.status: kind for kind in (INVALID, NOT_SIGNED_IN, NOT_FOUND, WRONG_METHOD, TOO_LARGE)}
@@ -65,7 +67,9 @@ ALLOWED: Final = {
     "limit": "an integer from 1 to 100",
     "status": "RUNNING, SUCCESS, PARTIAL or FAILED",
     "triggeredBy": "CRON, ADMIN:<userId> or SERVICE:<name>, 1 to 200 characters",
-    "before": "the value that the Link header of the page before has",
+    "before": "a run's id; the Link header has the page's",
+    "after": "a run's id; the Link header has the page's",
+    "asOf": "an instant with its offset, like 2026-11-27T06:00:00Z, or the sequence of an event",
     "id": "an integer from 1 to 9007199254740991",
     "params": "a JSON object",
     "Idempotency-Key": "1 to 200 characters",
@@ -90,6 +94,7 @@ ALLOWED: Final = {
 _CALLED: Final = {
     "job_type": "jobType",
     "triggered_by": "triggeredBy",
+    "as_of": "asOf",
     "idempotency_key": "Idempotency-Key",
     "dry_run": "dryRun",
     "data": "body",
@@ -145,6 +150,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(STREAM_AWAY, _stream_away(error), headers={"Retry-After": "5"})
         case LogRefused():
             return Problem(STREAM_AWAY, str(error), headers={"Retry-After": "30"})
+        case asyncpg.QueryCanceledError():
+            return Problem(TOO_SLOW, _TOO_SLOW)
         case asyncpg.UndefinedTableError() | asyncpg.InvalidSchemaNameError():
             detail = "The history's tables are not there: run `kronik rebuild`."
             return Problem(HISTORY_AWAY, detail, headers={"Retry-After": "10"})
@@ -157,6 +164,11 @@ def problem_of(error: Exception) -> Problem:
         case _ if isinstance(error, _AWAY) and not isinstance(error, asyncpg.DataError):
             return Problem(HISTORY_AWAY, "Postgres does not answer.", headers={"Retry-After": "5"})
     return Problem(BROKEN, "The error is in the service's log.")
+
+
+_TOO_SLOW: Final = (
+    "This can't be answered in time, though Postgres is there: narrow it by job (jobType) or by time (from, to)."
+)
 
 
 def _stream_away(error: LogUnavailable) -> str:

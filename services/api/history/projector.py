@@ -23,7 +23,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.api.history import stream, tables
+from services.api.history import schema, stream, tables, upgrade
 from services.api.history.projections import Checkpoint, Fold, Parked, park, position, read, run_id_of
 from services.api.history.stream import CheckpointMismatch
 from services.api.history.tables import Connection
@@ -109,7 +109,7 @@ async def _project(
 ) -> Projected:
     reached = position(read(batch[-1]))
     async with connection.transaction():
-        await connection.execute(tables.statement("lock_writing"))
+        await connection.execute(schema.statement("lock_writing"))
         change = _change(reached, await fold_in(connection, batch, refused))
         if not await tables.move_checkpoint(connection, checkpoint, reached):
             raise CheckpointMoved(f"the checkpoint is not at {checkpoint.sequence} any more")
@@ -131,7 +131,7 @@ async def fold_in(connection: Connection, batch: Sequence[Stored], refused: str 
 
 async def notify(connection: Connection, change: Change) -> None:
     """Tell every API process, when the transaction commits."""
-    await connection.execute(tables.statement("notify"), msgspec.json.encode(change).decode())
+    await connection.execute(schema.statement("notify"), msgspec.json.encode(change).decode())
 
 
 def _concerned(events: Sequence[Recorded | Parked]) -> Iterator[int]:
@@ -197,7 +197,7 @@ class Projector:
         """A connection that holds the lock of the one that projects; waits for it."""
         connection = await tables.connect(self._dsn)
         try:
-            while not await connection.fetchval(tables.statement("try_projecting")):
+            while not await connection.fetchval(schema.statement("try_projecting")):
                 self.state = State("standby")
                 await asyncio.sleep(_STANDBY_S)
             yield connection
@@ -206,6 +206,7 @@ class Projector:
 
     async def _follow(self, connection: Connection) -> None:
         reconnects = self._nats.stats["reconnects"]
+        await upgrade.prepare(connection)
         checkpoint = await tables.checkpoint(connection)
         await stream.check(self._nats, checkpoint)
         async with open_reader(self._nats, name=self._consumer, start=checkpoint.sequence + 1) as reader:

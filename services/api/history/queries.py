@@ -1,62 +1,34 @@
 """The questions that the API and the panel ask the read model. Instants are UTC, `_ms` are milliseconds."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
 import msgspec
 from kronik import in_force
-from kronik.events import JobDefined, Schedule, ScheduleChanged, Warning
-from kronik.run import Phase, Run, Status
+from kronik.events import JobDefined, Schedule, ScheduleChanged
+from kronik.run import Run
 from msgspec import Struct
 
-from services.api.history.projections import RUN_COLUMNS, Checkpoint, NamedRow, Parked, run_row
-from services.infra import sql
-
-Before: TypeAlias = tuple[datetime, int]
-"""Where a page of the history ends: startedAt and id of its last run. The next page begins behind it."""
+from services.api.history import columns, selection
+from services.api.history.columns import JobRun as JobRun
+from services.api.history.columns import row_of
+from services.api.history.projections import Checkpoint, Parked
+from services.api.history.run_filter import ALL, RunFilter
+from services.api.history.schema import statement
+from services.api.history.selection import Moment, Place
 
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 else:
     Pool = asyncpg.Pool  # a name that can be resolved when handlers are registered
 
-_warnings = msgspec.json.Decoder(list[Warning])
 _definitions = msgspec.json.Decoder(JobDefined)
 _changes = msgspec.json.Decoder(ScheduleChanged)
 
 
-class JobRun(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A run as the API and the panel show it: the nine fields of the read model, then finer ones.
-
-    started_at: when the first attempt started; when it was triggered, until one has.
-    result_summary: JSON text, or None. error_message: of a run that is retrying, the last attempt's.
-    warnings: the first hundred of warning_count.
-    ignored: events that came after the end; anything but 0 is a defect.
-    """
-
-    id: int
-    job_type: str
-    status: Status
-    started_at: datetime
-    completed_at: datetime | None
-    duration_ms: int | None
-    result_summary: str | None
-    error_message: str | None
-    triggered_by: str
-    phase: Phase
-    attempt: int
-    failures: int
-    triggered_at: datetime
-    retry_at: datetime | None
-    scheduled_for: datetime | None
-    rerun_of: int | None
-    params: msgspec.Raw
-    warnings: list[Warning]
-    warning_count: int
-    cancel_requested_by: str | None
-    cancelled_by: str | None
-    ignored: int
+COUNTED: Final = 10_000
+"""What a filter selects is counted so far, and estimated beyond."""
 
 
 class DefinedJob(Struct, frozen=True):
@@ -83,38 +55,77 @@ class Slot(Struct, frozen=True, rename="camel"):
     recorded_at: datetime
 
 
-async def history(
-    pool: Pool,
-    *,
-    job_type: str | None = None,
-    status: Status | None = None,
-    triggered_by: str | None = None,
-    limit: int = 10,
-    before: Before | None = None,
-) -> list[JobRun]:
-    """Runs, newest first, up to `limit` of them."""
-    started_at, id = before or (None, None)
-    rows = await pool.fetch(statement("history"), job_type, status, triggered_by, started_at, id, limit)
-    return [_job_run(row) for row in rows]
+class Page(Struct, frozen=True):
+    """Runs, newest first. older, newer: whether there are more on that side."""
+
+    runs: list[JobRun]
+    older: bool
+    newer: bool
 
 
-async def run(pool: Pool, id: int) -> JobRun | None:
+async def page(
+    pool: Pool, wanted: RunFilter = ALL, *, limit: int = 10, place: Place | None = None, moment: Moment | None = None
+) -> Page:
+    """A page of what the filter selects, behind the place or from the newest on.
+
+    Ids never change, so whoever follows the pages sees every run once.
+    """
+    asked = selection.page(wanted, limit + 1, place, moment)
+    found = [_shown(row) for row in await pool.fetch(asked.text, *asked.values)]
+    more = len(found) > limit
+    if place is None or place.direction == "older":
+        return Page(found[:limit], older=more, newer=place is not None)
+    return Page(found[:limit][::-1], older=True, newer=more)
+
+
+async def history(pool: Pool, wanted: RunFilter = ALL, limit: int = 10) -> list[JobRun]:
+    """The newest runs that the filter selects."""
+    return (await page(pool, wanted, limit=limit)).runs
+
+
+class Count(Struct, frozen=True):
+    """exact: counted; otherwise estimated, and at least 10,000."""
+
+    count: int
+    exact: bool
+
+
+async def count(pool: Pool, wanted: RunFilter = ALL, moment: Moment | None = None) -> Count:
+    """How many runs the filter selects."""
+    if moment is None and selection.only_groups(wanted):
+        asked = selection.tallied(wanted)
+        return Count(await pool.fetchval(asked.text, *asked.values), exact=True)
+    asked = selection.count(wanted, COUNTED + 1, moment)
+    found = await pool.fetchval(asked.text, *asked.values)
+    if found <= COUNTED:
+        return Count(found, exact=True)
+    estimated = selection.estimate(wanted, moment)
+    plan = msgspec.json.decode(await pool.fetchval(estimated.text, *estimated.values))
+    return Count(max(found, plan[0]["Plan"]["Plan Rows"]), exact=False)
+
+
+async def run(pool: Pool, id: int, moment: Moment | None = None) -> JobRun | None:
+    """None where there is none, or was none at the moment."""
+    if moment is not None:
+        found = await page(pool, limit=1, place=Place(id - 1, "newer"), moment=moment)
+        return next((run for run in found.runs if run.id == id), None)
     row = await pool.fetchrow(statement("run"), id)
-    return _job_run(row) if row else None
+    return _shown(row) if row else None
 
 
-async def last_runs_by_job(pool: Pool) -> dict[str, JobRun]:
-    """The newest run of every job type that is defined."""
-    return {row["job_type"]: _job_run(row) for row in await pool.fetch(statement("last_runs_by_job"))}
+async def last_runs_by_job(pool: Pool, moment: Moment | None = None) -> dict[str, JobRun]:
+    """The newest run of every job type that has any."""
+    asked = selection.newest_by_job(moment)
+    return {row["job_type"]: _shown(row) for row in await pool.fetch(asked.text, *asked.values)}
 
 
-async def jobs(pool: Pool) -> list[DefinedJob]:
+async def jobs(pool: Pool, moment: Moment | None = None) -> list[DefinedJob]:
     """Every job that a runner has announced, by job type."""
-    return [_defined_job(row) for row in await pool.fetch(statement("jobs"), None)]
+    return [_defined_job(row) for row in await pool.fetch(statement("jobs"), None, _until(moment))]
 
 
-async def job(pool: Pool, job_type: str) -> DefinedJob | None:
-    row = await pool.fetchrow(statement("jobs"), job_type)
+async def job(pool: Pool, job_type: str, moment: Moment | None = None) -> DefinedJob | None:
+    row = await pool.fetchrow(statement("jobs"), job_type, _until(moment))
     return _defined_job(row) if row else None
 
 
@@ -140,9 +151,21 @@ async def position(pool: Pool) -> Checkpoint:
     return Checkpoint(row["sequence"], row["event_id"]) if row else Checkpoint(0, "")
 
 
-async def parked(pool: Pool, limit: int = 100) -> list[Parked]:
+async def asked_before(pool: Pool, sequence: int) -> datetime | None:
+    """When the last run up to this sequence was asked for."""
+    found: datetime | None = await pool.fetchval(statement("asked_before"), sequence)
+    return found
+
+
+async def first_asked(pool: Pool) -> datetime | None:
+    """When the oldest run was asked for."""
+    found: datetime | None = await pool.fetchval(statement("first_asked"))
+    return found
+
+
+async def parked(pool: Pool, limit: int = 100, moment: Moment | None = None) -> list[Parked]:
     """Messages that could not be projected, newest first."""
-    return [Parked(**row) for row in await pool.fetch(statement("parked"), limit)]
+    return [Parked(**row) for row in await pool.fetch(statement("parked"), limit, _until(moment))]
 
 
 async def parked_count(pool: Pool) -> int:
@@ -150,41 +173,22 @@ async def parked_count(pool: Pool) -> int:
     return count
 
 
-async def slots(pool: Pool, job_type: str | None = None, limit: int = 100) -> list[Slot]:
+async def slots(pool: Pool, job_type: str | None = None, limit: int = 100, moment: Moment | None = None) -> list[Slot]:
     """Due slots that did not become a run, newest first."""
-    return [Slot(**row) for row in await pool.fetch(statement("slots"), job_type, limit)]
+    return [Slot(**row) for row in await pool.fetch(statement("slots"), job_type, limit, _until(moment))]
 
 
 def job_run_of(run: Run) -> JobRun:
     """What the history will say of this run once it is projected."""
-    return _job_run(dict(zip(RUN_COLUMNS, run_row(run), strict=True)))
+    return columns.shown(row_of(run))
 
 
-def _job_run(row: NamedRow) -> JobRun:
-    return JobRun(
-        id=row["id"],
-        job_type=row["job_type"],
-        status=row["status"],
-        started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        duration_ms=row["duration_ms"],
-        result_summary=row["result_summary"],
-        error_message=row["error_message"],
-        triggered_by=row["triggered_by"],
-        phase=row["phase"],
-        attempt=row["attempt"],
-        failures=row["failures"],
-        triggered_at=row["triggered_at"],
-        retry_at=row["retry_at"],
-        scheduled_for=row["scheduled_for"],
-        rerun_of=row["rerun_of"],
-        params=msgspec.Raw(row["params_json"].encode()),
-        warnings=_warnings.decode(row["warnings_json"]),
-        warning_count=row["warning_count"],
-        cancel_requested_by=row["cancel_requested_by"],
-        cancelled_by=row["cancelled_by"],
-        ignored=row["ignored"],
-    )
+def _shown(row: asyncpg.Record) -> JobRun:
+    return columns.shown(row[name] for name in columns.SHOWN)
+
+
+def _until(moment: Moment | None) -> int | None:
+    return moment.sequence if moment else None
 
 
 def _defined_job(row: asyncpg.Record) -> DefinedJob:
@@ -192,7 +196,3 @@ def _defined_job(row: asyncpg.Record) -> DefinedJob:
     definition = _definitions.decode(row["definition_json"])
     changed = _changes.decode(change) if change else None
     return DefinedJob(definition, changed, in_force.is_retired(row["defined_at"], row["changed_at"] or 0, changed))
-
-
-def statement(name: str) -> str:
-    return sql.load("services.api.history", f"sql/{name}.sql")

@@ -8,30 +8,19 @@ as the schema history_old until the next rebuild. No job ever runs because of th
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
 from kronik import KronikError
 from msgspec import Struct
 from nats.aio.client import Client
 
-from services.api.history import queries, stream, tables
-from services.api.history.projections import (
-    IDEMPOTENCY_COLUMNS,
-    JOB_COLUMNS,
-    PARKED_COLUMNS,
-    RUN_COLUMNS,
-    SCHEDULE_COLUMNS,
-    SLOT_COLUMNS,
-    START,
-    Checkpoint,
-    Row,
-    position,
-    read,
-    run_row,
-)
+from services.api.history import schema, stream, tables, upgrade
+from services.api.history.columns import Row, row_of, terms_of
+from services.api.history.projections import START, Checkpoint, Fold, position, read
 from services.api.history.projector import Change, fold_in, notify
 from services.api.history.replay import Replay, Source, open_source
+from services.api.history.schema import Table, statement
 from services.api.history.stream import CheckpointMismatch
 from services.api.history.tables import Connection
 from services.infra.clock import monotonic_s
@@ -45,6 +34,9 @@ _CLOSE = 1_000
 _LATE_AT_ONCE = 1_000
 
 
+Phase = Literal["folding", "indexing", "catching up", "comparing", "swapping"]
+
+
 class RebuildRunning(KronikError):
     """Another rebuild of this read model is running."""
 
@@ -52,7 +44,7 @@ class RebuildRunning(KronikError):
 class Progress(Struct, frozen=True):
     """How far it is: event `sequence` of `last`. seconds: since the rebuild began."""
 
-    phase: Literal["folding", "indexing", "catching up", "swapping"]
+    phase: Phase
     sequence: int
     last: int
     seconds: float
@@ -64,6 +56,7 @@ class RebuildReport(Struct, frozen=True, kw_only=True):
     first, last: the events it folded. events_per_s: over all of it, indexes and swap included.
     carried_over: runs older than the stream's first event, kept as they were.
     added, changed, removed: how the runs differ from those served until now; None where none were.
+    fields: which fields differ, and in how many runs.
     mismatch: why the live tables did not belong to this stream, if they did not.
     """
 
@@ -77,30 +70,44 @@ class RebuildReport(Struct, frozen=True, kw_only=True):
     added: int | None
     changed: int | None
     removed: int | None
+    fields: dict[str, int]
     mismatch: str | None
 
 
-class _Compared(Struct, frozen=True):
+class Diff(Struct, frozen=True):
+    """How the runs as folded afresh differ from those that are served; None where none are."""
+
     added: int | None = None
     changed: int | None = None
     removed: int | None = None
+    fields: dict[str, int] = {}
 
 
 def _silent(_: Progress) -> None:
     pass
 
 
-async def rebuild(nats_url: str, dsn: str, on_progress: Callable[[Progress], None] = _silent) -> RebuildReport:
+async def _at_once(_: Diff) -> None:
+    pass
+
+
+async def rebuild(
+    nats_url: str,
+    dsn: str,
+    on_progress: Callable[[Progress], None] = _silent,
+    before_swap: Callable[[Diff], Awaitable[None]] = _at_once,
+) -> RebuildReport:
     """Make the read model anew and put it in the old one's place.
 
-    Works with the API running or not, and where the tables are empty or gone. Raises RebuildRunning,
+    Works with the API running or not, and where the tables are empty or gone. before_swap: awaited with the
+    difference; what it raises ends the rebuild, and the live tables stay. Raises RebuildRunning,
     ReaderLost or LogUnavailable where NATS goes away, and what asyncpg raises.
     """
     nats = await nats_connection.connect(nats_url, "rebuild")
     try:
         connection = await tables.connect(dsn, NEXT)
         try:
-            return await _Rebuild(nats, nats_url, connection, on_progress).run()
+            return await _Rebuild(nats, nats_url, dsn, connection, on_progress, before_swap).run()
         finally:
             connection.terminate()
     finally:
@@ -109,12 +116,20 @@ async def rebuild(nats_url: str, dsn: str, on_progress: Callable[[Progress], Non
 
 class _Rebuild:
     def __init__(
-        self, nats: Client, nats_url: str, connection: Connection, on_progress: Callable[[Progress], None]
+        self,
+        nats: Client,
+        nats_url: str,
+        dsn: str,
+        connection: Connection,
+        on_progress: Callable[[Progress], None],
+        before_swap: Callable[[Diff], Awaitable[None]],
     ) -> None:
         self._nats = nats
         self._url = nats_url
+        self._dsn = dsn
         self._db = connection
         self._on_progress = on_progress
+        self._before_swap = before_swap
         self._began = monotonic_s()
         self._last = 0
         self._late: list[Stored] = []
@@ -127,52 +142,73 @@ class _Rebuild:
             checkpoint = await self._fill(source)
             carried_over = await self._index_and_carry_over(extent.first)
             await self._fold_late()
+            await self._db.execute(statement("first_checkpoint"), schema.VERSION)
             await self._set(START, checkpoint)
             checkpoint = await self._catch_up(source, checkpoint)
-            return await self._finish(source, checkpoint, extent.first, carried_over)
+            diff = await self._compare(checkpoint)
+            await self._before_swap(diff)
+            checkpoint = await self._catch_up(source, checkpoint)
+            return await self._finish(source, checkpoint, extent.first, carried_over, diff)
 
     async def _claim(self) -> None:
-        if not await self._db.fetchval(tables.statement("try_rebuilding")):
+        if not await self._db.fetchval(statement("try_rebuilding")):
             raise RebuildRunning("another rebuild is running; wait for it, or end it")
-        await self._db.execute(tables.statement("next_schema"))
-        await self._db.execute(tables.statement("tables"))
+        await self._db.execute(statement("next_schema"))
+        await upgrade.create(self._db)
 
     async def _fill(self, source: Source) -> Checkpoint:
         """Fold what the stream holds now. COPY of one part goes on while the next one is folded."""
-        replay, rows, copying = Replay(), [], None
+        replay, copying = Replay(), None
+        rows: list[Row] = []
         async for batch in source.up_to(self._last):
             replay.take(batch)
-            rows.extend([run_row(run) for run in replay.finished])
+            rows.extend(map(row_of, replay.finished))
             if len(rows) >= _COPY_ROWS:
                 if copying:
                     await copying
-                copying, rows = asyncio.create_task(self._copy("run", RUN_COLUMNS, rows)), []
+                params, replay.fold.params = replay.fold.params, []
+                copying, rows = asyncio.create_task(self._copy_part(rows, params)), []
             self._tell("folding", source.passed)
         if copying:
             await copying
-        await self._copy("run", RUN_COLUMNS, [*rows, *(run_row(run) for run in replay.fold.runs.values())])
-        await self._copy_others(replay)
+        await self._copy(schema.RUN, [*rows, *map(row_of, replay.fold.runs.values())])
+        for table, others in tables.others(replay.fold):
+            await self._copy(table, others)
         self._late = replay.late
         return replay.checkpoint
 
-    async def _copy_others(self, replay: Replay) -> None:
-        fold = replay.fold
-        await self._copy("job", JOB_COLUMNS, fold.jobs.values())
-        await self._copy("schedule", SCHEDULE_COLUMNS, fold.schedules.values())
-        await self._copy("slot", SLOT_COLUMNS, fold.slots)
-        await self._copy("parked", PARKED_COLUMNS, fold.parked)
-        await self._copy("idempotency", IDEMPOTENCY_COLUMNS, tables.first_of_each_key(fold.keys))
+    async def _copy_part(self, runs: list[Row], params: list[Row]) -> None:
+        await self._copy(schema.RUN, runs)
+        if params:
+            await self._copy(schema.PARAM, params)
 
-    async def _copy(self, table: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
-        await self._db.copy_records_to_table(table, schema_name=NEXT, columns=columns, records=rows, timeout=None)
+    async def _copy(self, table: Table, rows: Iterable[Row]) -> None:
+        await self._db.copy_records_to_table(
+            table.name, schema_name=NEXT, columns=table.names, records=rows, timeout=None
+        )
 
     async def _index_and_carry_over(self, first: int) -> int:
         self._tell("indexing", self._last)
-        await self._db.execute(tables.statement("indexes"), timeout=None)
-        if first <= 1 or not await self._db.fetchval(tables.statement("has_live_tables")):
-            return 0
-        carried_over: int = await self._db.fetchval(tables.statement("carry_over"), first, timeout=None)
+        for ddl in (schema.KEYS_DDL, schema.INDEXES_DDL):
+            await self._db.execute(ddl, timeout=None)
+        carried_over = await self._carry_over(first)
+        await self._db.execute(statement("mend_all"), timeout=None)
+        await self._db.execute(statement("fill_tally"), timeout=None)
+        await self._db.execute(schema.TALLY_DDL)
         return carried_over
+
+    async def _carry_over(self, first: int) -> int:
+        """How many runs are older than the stream."""
+        if first <= 1 or not await self._db.fetchval(statement("has_live_tables")):
+            return 0
+        await self._make_comparable()
+        answers = [await self._db.execute(table.carry_over, first, timeout=None) for table in schema.EVENTS]
+        while unsorted := [row["id"] for row in await self._db.fetch(statement("unsorted"))]:
+            fold = Fold(await tables.load_runs(self._db, unsorted))
+            fold.changed.update(unsorted)
+            fold.params.extend((term, run.id) for run in fold.runs.values() for term in terms_of(run.params))
+            await tables.write(self._db, fold)
+        return int(answers[0].rpartition(" ")[2])
 
     async def _fold_late(self) -> None:
         for begin in range(0, len(self._late), _LATE_AT_ONCE):
@@ -210,19 +246,21 @@ class _Rebuild:
         return max(self._last, min(live.sequence, there.last))
 
     async def _live_checkpoint(self) -> Checkpoint:
-        if not await self._db.fetchval(tables.statement("has_live_tables")):
+        if not await self._db.fetchval(statement("has_live_tables")):
             return START
-        row = await self._db.fetchrow(queries.statement("position"))
+        row = await self._db.fetchrow(statement("position"))
         return Checkpoint(row["sequence"], row["event_id"]) if row else START
 
-    async def _finish(self, source: Source, checkpoint: Checkpoint, first: int, carried_over: int) -> RebuildReport:
+    async def _finish(
+        self, source: Source, checkpoint: Checkpoint, first: int, carried_over: int, compared: Diff
+    ) -> RebuildReport:
         """With the projector waiting at its lock: the last events, and the swap."""
         self._tell("swapping", source.passed)
         mismatch = await self._mismatch()
+        await self._db.execute(statement("drop_old"), timeout=None)
         async with self._db.transaction():
-            await self._db.execute(tables.statement("lock_writing"), timeout=None)
+            await self._db.execute(statement("lock_writing"), timeout=None)
             checkpoint = await self._advance(source, checkpoint)
-            compared = await self._compare()
             runs, parked = await self._count()
             await self._swap()
             await notify(self._db, Change(checkpoint.sequence))
@@ -239,6 +277,7 @@ class _Rebuild:
             added=compared.added,
             changed=compared.changed,
             removed=compared.removed,
+            fields=compared.fields,
             mismatch=mismatch,
         )
 
@@ -249,23 +288,36 @@ class _Rebuild:
             return str(mismatch)
         return None
 
-    async def _compare(self) -> _Compared:
-        if not await self._db.fetchval(tables.statement("has_live_tables")):
-            return _Compared()
-        row = await self._db.fetchrow(tables.statement("compare"), timeout=None)
+    async def _compare(self, checkpoint: Checkpoint) -> Diff:
+        """Without a lock: what has moved since is left out."""
+        self._tell("comparing", checkpoint.sequence)
+        if not await self._db.fetchval(statement("has_live_tables")):
+            return Diff()
+        await self._make_comparable()
+        both_at = min(checkpoint.sequence, (await self._live_checkpoint()).sequence) or checkpoint.sequence
+        row = await self._db.fetchrow(schema.COMPARE, both_at, timeout=None)
         assert row is not None
-        return _Compared(row["added"], row["changed"], row["removed"])
+        added, removed, changed, *fields = row.values()
+        names = list(row.keys())[3:]
+        return Diff(added, changed, removed, {name: found for name, found in zip(names, fields, strict=True) if found})
+
+    async def _make_comparable(self) -> None:
+        """Tables of an earlier version get the columns they lack."""
+        live = await tables.connect(self._dsn)
+        try:
+            await upgrade.prepare(live)
+        finally:
+            live.terminate()
 
     async def _count(self) -> tuple[int, int]:
-        row = await self._db.fetchrow(tables.statement("count"))
+        row = await self._db.fetchrow(statement("count"))
         assert row is not None
         return row["runs"], row["parked"]
 
     async def _swap(self) -> None:
-        await self._db.execute(tables.statement("drop_old"), timeout=None)
-        if await self._db.fetchval(tables.statement("has_live_schema")):
-            await self._db.execute(tables.statement("retire"))
-        await self._db.execute(tables.statement("swap"))
+        if await self._db.fetchval(statement("has_live_schema")):
+            await self._db.execute(statement("retire"))
+        await self._db.execute(statement("swap"))
 
-    def _tell(self, phase: Literal["folding", "indexing", "catching up", "swapping"], sequence: int) -> None:
+    def _tell(self, phase: Phase, sequence: int) -> None:
         self._on_progress(Progress(phase, sequence, max(self._last, sequence), monotonic_s() - self._began))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 from kronik import KronikError, subjects
 from msgspec import Struct
@@ -39,6 +40,13 @@ async def extent(connection: Client) -> Extent:
 async def stored_at(connection: Client, sequence: int) -> Stored | None:
     """The message at this sequence as it stands, whether it can be read or not. Raises LogUnavailable."""
     return await _get(connection, {"seq": sequence})
+
+
+async def first_after(connection: Client, instant: datetime) -> int | None:
+    """The sequence of the first message that was stored after this instant; None where none was."""
+    start = (instant + timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
+    stored = await _get(connection, {"start_time": start, "next_by_subj": ">"})
+    return stored.sequence if stored else None
 
 
 async def stored_of_run(connection: Client, run_id: int) -> AsyncIterator[Stored]:

@@ -11,8 +11,10 @@ from typing import TypeAlias
 import asyncpg
 from kronik.run import Run
 
-from services.api.history.projections import Checkpoint, Fold, Row, changed_rows, run_of
-from services.infra import sql
+from services.api.history import schema
+from services.api.history.columns import INDEX, Row, row_of, run_of
+from services.api.history.projections import Checkpoint, Fold
+from services.api.history.schema import Table, statement
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -41,7 +43,7 @@ async def _abandon(connecting: "asyncio.Future[Connection]") -> None:
 
 
 async def checkpoint(connection: Connection) -> Checkpoint:
-    await connection.execute(statement("first_checkpoint"))
+    await connection.execute(statement("first_checkpoint"), schema.VERSION)
     row = await connection.fetchrow(statement("checkpoint"))
     assert row is not None
     return Checkpoint(row["sequence"], row["event_id"])
@@ -65,12 +67,22 @@ async def load_runs(connection: Connection, ids: Iterable[int]) -> dict[int, Run
 
 async def write(connection: Connection, fold: Fold) -> None:
     """Everything that the fold changed."""
-    await _write(connection, "runs", list(changed_rows(fold)))
-    await _write(connection, "jobs", list(fold.jobs.values()))
-    await _write(connection, "schedules", list(fold.schedules.values()))
-    await _write(connection, "slots", fold.slots)
-    await _write(connection, "parked", fold.parked)
-    await _write(connection, "idempotency", first_of_each_key(fold.keys))
+    runs = [row_of(fold.runs[run_id]) for run_id in sorted(fold.changed)]
+    for table, rows in [(schema.RUN, runs), *others(fold)]:
+        await _write(connection, table, rows)
+    await _mend(connection, runs)
+
+
+def others(fold: Fold) -> list[tuple[Table, list[Row]]]:
+    """The rows that are not runs."""
+    return [
+        (schema.PARAM, fold.params),
+        (schema.JOB, fold.jobs),
+        (schema.SCHEDULE, fold.schedules),
+        (schema.SLOT, fold.slots),
+        (schema.PARKED, fold.parked),
+        (schema.IDEMPOTENCY, first_of_each_key(fold.keys)),
+    ]
 
 
 def first_of_each_key(keys: Iterable[Row]) -> list[Row]:
@@ -81,10 +93,19 @@ def first_of_each_key(keys: Iterable[Row]) -> list[Row]:
     return list(first.values())
 
 
-async def _write(connection: Connection, name: str, rows: Sequence[Row]) -> None:
+async def _write(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     if rows:
-        await connection.execute(statement(f"write_{name}"), *(list(column) for column in zip(*rows, strict=True)))
+        await connection.execute(table.write, *(list(column) for column in zip(*rows, strict=True)))
 
 
-def statement(name: str) -> str:
-    return sql.load("services.api.history", f"sql/{name}.sql")
+_ID, _JOB, _WORK, _STATE = (INDEX[name] for name in ("id", "job_type", "work", "state"))
+
+
+async def _mend(connection: Connection, runs: Sequence[Row]) -> None:
+    """Failures that these successes make good, and those of these failures that were made good before they ended."""
+    successes = {(row[_JOB], row[_WORK]): row[_ID] for row in runs if row[_STATE] == "succeeded"}
+    if successes:
+        jobs, works = zip(*successes, strict=True)
+        await connection.execute(statement("mend"), list(jobs), list(works), list(successes.values()))
+    if failed := [row[_ID] for row in runs if row[_STATE] == "failed"]:
+        await connection.execute(statement("mended_already"), failed)

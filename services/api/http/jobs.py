@@ -15,12 +15,14 @@ from msgspec import Meta, Struct
 
 from services.api.access.gate import needs
 from services.api.access.store import Identity
+from services.api.as_of import AsOf, moment_of
 from services.api.commands import retire as retiring
 from services.api.commands import schedule as scheduling
 from services.api.commands.schedule import ScheduleRequest
 from services.api.commands.trigger import unknown_job_type
 from services.api.history import queries
 from services.api.history.queries import DefinedJob, JobRun, Pool
+from services.api.history.run_filter import RunFilter
 from services.api.http.dry_run import DryRun, or_plan, planned
 from services.api.http.named import NamedRun, by_names, named
 from services.api.http.once import Key, once
@@ -87,9 +89,10 @@ class JobController(Controller):
     tags = ("jobs",)
 
     @get("/", responses=documented(401, 403, 503), summary="Every job, its schedule and its last run")
-    async def jobs(self, past: NamedDependency[History]) -> list[JobView]:
-        last_runs = await queries.last_runs_by_job(past.pool)
-        jobs = await queries.jobs(past.pool)
+    async def jobs(self, past: NamedDependency[History], as_of: AsOf = None) -> list[JobView]:
+        moment = await moment_of(past, as_of)
+        last_runs = await queries.last_runs_by_job(past.pool, moment)
+        jobs = await queries.jobs(past.pool, moment)
         return await _views(past, [(job, last_runs.get(job.definition.job_type)) for job in jobs])
 
     @get("/{job_type:str}", responses=documented(400, 401, 403, 404, 503), summary="One job")
@@ -207,7 +210,7 @@ async def _seen(past: History, job_type: str, change: ScheduleChanged | None = N
     job = await _defined(past.pool, job_type)
     if change is not None:
         job = DefinedJob(job.definition, change, retired=change.retired is not None and job.retired)
-    last_runs = await queries.history(past.pool, job_type=job_type, limit=1)
+    last_runs = await queries.history(past.pool, RunFilter(job_types=(job_type,)), limit=1)
     return (await _views(past, [(job, last_runs[0] if last_runs else None)]))[0]
 
 

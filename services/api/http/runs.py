@@ -1,13 +1,12 @@
-"""Runs over HTTP: the history, one run, its events; trigger, rerun, cancel."""
+"""Runs over HTTP: one run, its events and log; trigger, rerun, cancel."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import msgspec
 from kronik.events import TYPE_OF, BadTrigger, Recorded, Triggered, Unknown
-from kronik.run import Run, Status
+from kronik.run import Run
 from kronik.text import clean
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
@@ -18,13 +17,14 @@ from msgspec import Meta, Struct
 from services.api import job_log
 from services.api.access.gate import needs
 from services.api.access.store import Identity
+from services.api.as_of import AsOf, find_then, moment_of
 from services.api.changes import Waiter
 from services.api.commands import cancel as cancelling
 from services.api.commands import rerun as rerunning
 from services.api.commands import trigger as triggering
 from services.api.commands.trigger import Asked
 from services.api.history import queries
-from services.api.history.queries import Before, JobRun, Pool
+from services.api.history.queries import JobRun, Pool
 from services.api.http.dry_run import DryRun, or_plan, planned
 from services.api.http.named import NamedRun, named
 from services.api.http.once import Key, once
@@ -37,16 +37,9 @@ from services.log.append import EventLog
 _LINES = 1_000
 _LONGEST_WAIT_S = 60
 _LOOK_EVERY_S = 5.0
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRIGGER_EVENT = TYPE_OF[Triggered]
 
 RunId = Annotated[int, PathParameter(ge=1, le=2**53 - 1, description="The run's id")]
-Cursor = Annotated[
-    str | None,
-    QueryParameter(pattern="^[0-9]{1,16}~[1-9][0-9]{0,15}$", description="From the Link header of the page before"),
-]
-"""Everything that fits the pattern is a place in the history: microseconds since 1970, and a run's id."""
-
 Wait = Annotated[
     int,
     QueryParameter(
@@ -83,28 +76,6 @@ class RunController(Controller):
     path = "/job-run"
     tags = ("runs",)
 
-    @get("/", responses=documented(400, 401, 403, 404, 503), summary="The history, newest first")
-    async def history(
-        self,
-        request: Request[Identity, Any, Any],
-        pool: NamedDependency[Pool],
-        job_type: Annotated[str | None, QueryParameter(name="jobType", max_length=200)] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
-        status: Annotated[Status | None, QueryParameter()] = None,
-        triggered_by: Annotated[
-            str | None, QueryParameter(name="triggeredBy", min_length=1, max_length=200, pattern="^[^\\x00]*$")
-        ] = None,
-        before: Cursor = None,
-    ) -> Response[list[NamedRun]]:
-        behind = behind_cursor(before) if before is not None else None
-        await check_job_type(pool, job_type)
-        runs = await queries.history(
-            pool, job_type=job_type, status=status, triggered_by=triggered_by, limit=limit + 1, before=behind
-        )
-        more = len(runs) > limit
-        headers = {"Link": _next_page(request, runs[limit - 1])} if more else {}
-        return Response(await named(pool, runs[:limit]), headers=headers)
-
     @post(
         "/trigger",
         guards=[needs("operator")],
@@ -126,14 +97,22 @@ class RunController(Controller):
 
     @get("/{id:str}", responses=documented(400, 401, 403, 404, 503), summary="One run, at once or when it has finished")
     async def run(
-        self, id: RunId, past: NamedDependency[History], stop: NamedDependency[asyncio.Event], wait: Wait = 0
+        self,
+        id: RunId,
+        past: NamedDependency[History],
+        stop: NamedDependency[asyncio.Event],
+        wait: Wait = 0,
+        as_of: AsOf = None,
     ) -> NamedRun:
+        if moment := await moment_of(past, as_of):
+            return await _named(past, await find_then(past, id, moment))
         return await _named(past, await _finished(past, id, wait, stop))
 
     @get("/{id:str}/events", responses=documented(400, 401, 403, 404, 503), summary="A run's events")
-    async def events(self, id: RunId, log: NamedDependency[EventLog]) -> list[StreamEvent]:
-        _, events = await _read(log, id)
-        return [_stream_event(event) for event in events]
+    async def events(self, id: RunId, past: NamedDependency[History], as_of: AsOf = None) -> list[StreamEvent]:
+        moment = await moment_of(past, as_of)
+        _, events = await _read(past.log, id)
+        return [_stream_event(event) for event in events if moment is None or event.sequence <= moment.sequence]
 
     @get("/{id:str}/logs", responses=documented(400, 401, 403, 404, 503), summary="What the job said in this run")
     async def logs(self, id: RunId, past: NamedDependency[History]) -> JobLog:
@@ -193,22 +172,6 @@ async def check_job_type(pool: Pool, job_type: str | None) -> None:
     if await queries.job(pool, cleaned) or await queries.has_runs(pool, cleaned):
         return
     raise await triggering.unknown_job_type(pool, job_type)
-
-
-def cursor(last: JobRun) -> str:
-    """Where a page that ends with this run ends."""
-    return f"{(last.started_at - _EPOCH) // _MICROSECOND}~{last.id}"
-
-
-def behind_cursor(cursor: str) -> Before:
-    """What a page that starts behind this cursor, which fits `Cursor`, goes on from."""
-    microseconds, _, id = cursor.partition("~")
-    return _EPOCH + int(microseconds) * _MICROSECOND, int(id)
-
-
-def _next_page(request: Request[Identity, Any, Any], last: JobRun) -> str:
-    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "before"]
-    return f'<{request.url.path}?{urlencode([*asked, ("before", cursor(last))])}>; rel="next"'
 
 
 async def _named(past: History, run: JobRun) -> NamedRun:

@@ -14,7 +14,8 @@ from services.api import job_log
 from services.api.access.store import Identity
 from services.api.history import queries
 from services.api.history.queries import JobRun, Pool
-from services.api.http import runs
+from services.api.history.run_filter import RunFilter
+from services.api.history.selection import Place
 from services.api.job_log import JobLog, Progress
 from services.api.panel import presentation
 from services.api.panel.rendering import language_of, render
@@ -64,23 +65,22 @@ async def history(
     pool: NamedDependency[Pool],
     log: NamedDependency[EventLog],
     job: Annotated[str, QueryParameter()] = "",
-    before: runs.Cursor = None,
+    before: Annotated[int | None, QueryParameter(ge=1, le=2**53)] = None,
 ) -> Response[str]:
     """All runs, newest first, a page at a time. job: of this job type alone."""
     language = language_of(request)
     definitions = await _definitions(pool)
-    found = await queries.history(
-        pool, job_type=clean(job, 200) or None, limit=PAGE + 1, before=runs.behind_cursor(before) if before else None
-    )
+    wanted = RunFilter(job_types=(clean(job, 200),)) if job else RunFilter()
+    found = await queries.page(pool, wanted, limit=PAGE, place=Place(before) if before else None)
     return _page(
         request,
         "history.html",
         language,
-        rows=presentation.history(found[:PAGE], definitions, log.clock.now(), language),
+        rows=presentation.history(found.runs, definitions, log.clock.now(), language),
         titles=sorted((job_type, presentation.title(job_type, one, language)) for job_type, one in definitions.items()),
         chosen=job,
         newest=_history_url(job) if before else None,
-        older=_history_url(job, found[PAGE - 1]) if len(found) > PAGE else None,
+        older=_history_url(job, found.runs[-1]) if found.older else None,
     )
 
 
@@ -151,5 +151,5 @@ async def _moments(log: EventLog, run: JobRun, language: Language) -> list[Momen
 def _history_url(job: str, last: JobRun | None = None) -> str:
     query = {"job": job} if job else {}
     if last:
-        query["before"] = runs.cursor(last)
+        query["before"] = str(last.id)
     return f"{HISTORY}?{urlencode(query)}" if query else HISTORY

@@ -81,19 +81,6 @@ async def test_the_history_is_newest_first_ten_at_most_unless_asked(api: Api, st
     assert (await api.get("job-run", status="FAILED")).json() == []
 
 
-async def test_pages_follow_each_other_without_a_gap(api: Api, stream: Stream) -> None:
-    ids = [await stream.run() for _ in range(7)]
-    await api.projected(ids[-1] + 2)
-    seen, path = [], "/api/admin/job-run?limit=3&triggeredBy=CRON"
-    for _ in range(3):
-        answer = await api.http.get(path, headers=api.viewer)
-        seen += [run["id"] for run in answer.json()]
-        link = answer.headers.get("Link", "")
-        path = link.partition("<")[2].partition(">")[0]
-    assert seen == ids[::-1]
-    assert not link
-
-
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -110,9 +97,18 @@ async def test_pages_follow_each_other_without_a_gap(api: Api, stream: Stream) -
         ("triggeredBy=%00", "triggeredBy"),
         ("before=yesterday", "before"),
         ("before=", "before"),
-        ("before=1764000000000000~0", "before"),
-        ("before=1764000000000000~9223372036854775808", "before"),
-        ("before=-1~1", "before"),
+        ("before=0", "before"),
+        ("before=9223372036854775808", "before"),
+        ("before=1&after=1", "after"),
+        ("after=-1", "after"),
+        ("from=2026-01-01", "from"),
+        ("to=now", "to"),
+        ("open=maybe", "open"),
+        ("rerunOf=0", "rerunOf"),
+        ("param.=x", "param."),
+        ("asOf=yesterday", "asOf"),
+        ("asOf=2199-01-01T00:00:00Z", "asOf"),
+        ("asOf=999999", "asOf"),
     ],
 )
 async def test_a_bad_query_names_the_field_and_what_is_allowed(
@@ -120,7 +116,7 @@ async def test_a_bad_query_names_the_field_and_what_is_allowed(
 ) -> None:
     await api.projected(await stream.define())
     answer = await api.http.get(f"/api/admin/job-run?{query}", headers=api.viewer)
-    status = 404 if field == "jobType" else 400
+    status = 404 if field == "jobType" and "%00" not in query else 400
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     problem = answer.json()
     assert problem["status"] == status
@@ -455,14 +451,6 @@ async def test_a_trigger_that_is_stored_is_answered_though_nothing_projects_it(
     assert await stream.log.get(run_id)
 
 
-async def test_every_cursor_that_fits_its_pattern_is_a_place_in_the_history(api: Api, stream: Stream) -> None:
-    run_id = await stream.run()
-    await api.projected(run_id + 2)
-    for before, found in (("0~1", []), ("9999999999999999~9999999999999999", [run_id])):
-        answer = await api.get("job-run", before=before)
-        assert [run["id"] for run in answer.json()] == found
-
-
 async def test_a_job_without_a_schedule_has_none_to_change(api: Api, stream: Stream) -> None:
     last = await stream.append(subjects.definition(JOB), msgspec.structs.replace(a_definition(), schedule=None))
     await api.projected(last)
@@ -495,6 +483,9 @@ async def test_openapi_says_what_a_schedule_may_be(api: Api) -> None:
 async def test_openapi_tells_of_the_calls_and_their_problems(api: Api) -> None:
     document = (await api.http.get("/schema/openapi.json", headers=api.viewer)).json()
     history = document["paths"]["/api/admin/job-run"]["get"]
-    assert {one["name"] for one in history["parameters"]} == {"jobType", "limit", "status", "triggeredBy", "before"}
+    assert {one["name"] for one in history["parameters"]} == {
+        *("jobType", "status", "phase", "triggeredBy", "from", "to", "rerunOf", "correlationId", "open", "unresolved"),
+        *("text", "limit", "before", "after", "asOf"),
+    }
     assert {"200", "400", "401", "503"} <= set(history["responses"])
     assert (await api.http.get("/schema/openapi.json")).status_code == 401

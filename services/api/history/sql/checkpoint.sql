@@ -1,1 +1,1 @@
-SELECT sequence, event_id FROM checkpoint
+SELECT sequence, event_id, model FROM checkpoint

@@ -1,1 +1,3 @@
-SELECT (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM parked) AS parked
+SELECT
+    (SELECT coalesce(sum(count), 0)::bigint FROM tally WHERE quarter = '-infinity') AS runs,
+    (SELECT count(*) FROM parked) AS parked

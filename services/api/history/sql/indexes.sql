@@ -1,14 +1,27 @@
--- Their keys, indexes and first checkpoint: apart, because a rebuild fills the tables first.
-ALTER TABLE run ADD CONSTRAINT run_pkey PRIMARY KEY (id);
-CREATE INDEX run_job_type_started_at ON run (job_type, started_at);
-CREATE INDEX run_newest ON run (started_at DESC, id DESC);
-CREATE INDEX run_open ON run (job_type, id) WHERE phase <> 'finished';
-CREATE INDEX run_troubled ON run (status, started_at DESC, id DESC) WHERE status IN ('PARTIAL', 'FAILED');
-ALTER TABLE job ADD CONSTRAINT job_pkey PRIMARY KEY (job_type);
-ALTER TABLE schedule ADD CONSTRAINT schedule_pkey PRIMARY KEY (job_type);
-ALTER TABLE slot ADD CONSTRAINT slot_pkey PRIMARY KEY (sequence);
-CREATE INDEX slot_newest ON slot (job_type, scheduled_for DESC, sequence DESC);
-ALTER TABLE parked ADD CONSTRAINT parked_pkey PRIMARY KEY (sequence);
-ALTER TABLE idempotency ADD CONSTRAINT idempotency_pkey PRIMARY KEY (event_id);
-ALTER TABLE checkpoint ADD CONSTRAINT checkpoint_pkey PRIMARY KEY (single);
-INSERT INTO checkpoint (sequence, event_id) VALUES (0, '');
+-- Indexes, each for one question at millions of runs; apart from the tables, because a rebuild fills those first.
+
+-- What was asked for by the mission; the newest run of a job by its start.
+CREATE INDEX IF NOT EXISTS run_job_type_started_at ON run (job_type, started_at);
+-- Every filter by job, status, phase, open and unresolved: the groups that match are merged by id.
+CREATE INDEX IF NOT EXISTS run_group ON run (job_type, state, id);
+-- The same for who asked.
+CREATE INDEX IF NOT EXISTS run_who ON run (triggered_by, job_type, state, id);
+-- Runs of a job with the same params: was a failure made good?
+CREATE INDEX IF NOT EXISTS run_work ON run (job_type, work, state, id);
+-- from, to and asOf.
+CREATE INDEX IF NOT EXISTS run_asked ON run (triggered_at, id);
+CREATE INDEX IF NOT EXISTS run_correlation ON run (correlation_id, state, id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS run_rerun_of ON run (rerun_of, id) WHERE rerun_of IS NOT NULL;
+-- Runs that were open at a moment of the past and that began long before it.
+CREATE INDEX IF NOT EXISTS run_long ON run (completed_at, id) WHERE completed_at - triggered_at > interval '1 hour';
+CREATE INDEX IF NOT EXISTS slot_newest ON slot (job_type, scheduled_for DESC, sequence DESC);
+
+-- Text in errors. A Postgres without pg_trgm answers all the same, only not in time where errors are many.
+DO $$
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public;
+    CREATE INDEX IF NOT EXISTS run_error ON run USING gin (error_message public.gin_trgm_ops)
+        WHERE error_message IS NOT NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE NOTICE 'errors have no index of their own: %', SQLERRM;
+END $$;

@@ -1,1 +1,1 @@
-SELECT job_type FROM history.job ORDER BY job_type
+SELECT DISTINCT job_type FROM history.job ORDER BY job_type

@@ -1,10 +1,10 @@
 -- Newest first. Job by job, because the index is: without a job type there would be all slots to sort.
 SELECT newest.*
-FROM history.job
+FROM (SELECT DISTINCT job_type FROM history.job) AS job
 CROSS JOIN LATERAL (
     SELECT sequence, job_type, scheduled_for, outcome, reason, recorded_at
     FROM history.slot
-    WHERE slot.job_type = job.job_type
+    WHERE slot.job_type = job.job_type AND ($3::bigint IS NULL OR slot.sequence <= $3)
     ORDER BY scheduled_for DESC, sequence DESC
     LIMIT $2
 ) AS newest

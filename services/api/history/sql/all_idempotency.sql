@@ -1,1 +1,0 @@
-SELECT *, run_id AS age FROM idempotency ORDER BY event_id

@@ -1,1 +1,0 @@
-SELECT *, sequence AS age FROM job ORDER BY job_type

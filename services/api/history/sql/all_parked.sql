@@ -1,1 +1,0 @@
-SELECT *, sequence AS age FROM parked ORDER BY sequence

@@ -1,1 +1,0 @@
-SELECT *, sequence AS age FROM schedule ORDER BY job_type

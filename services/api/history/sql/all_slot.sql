@@ -1,1 +1,0 @@
-SELECT *, sequence AS age FROM slot ORDER BY sequence
