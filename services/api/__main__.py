@@ -13,6 +13,7 @@ import uvloop
 from kronik import KronikError
 
 from services.api.app import create_app
+from services.api.front import protocol
 from services.infra import logs, settings
 from services.infra.settings import ApiSettings
 
@@ -61,7 +62,15 @@ async def _serve(wanted: ApiSettings) -> int:
 
     app = create_app(wanted, stop=stop, on_nats_closed=on_nats_closed)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_S, lifespan="on"
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        lifespan="on",
+        proxy_headers=bool(wanted.trusted_proxies),
+        forwarded_allow_ips=wanted.trusted_proxies,
+        **protocol.options(),
     )
     server = Server(config, stop)
     listening = _listen(wanted)

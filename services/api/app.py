@@ -19,6 +19,8 @@ from services.api import events, health, panel, problems, security
 from services.api.access import pages
 from services.api.access.gate import COOKIE, gate, provide_identity
 from services.api.changes import Changes
+from services.api.front.reception import reception
+from services.api.front.throttle import Throttle
 from services.api.history import queries
 from services.api.history.projector import Projector
 from services.api.history.queries import Pool
@@ -60,6 +62,7 @@ def create_app(
         projector = Projector(client, settings.database_url, settings.instance)
         event_log = EventLog(client, SystemClock(settings.clock_file), f"/kronik/api/{settings.instance}")
         past = History(event_log, pool, changes)
+        app.state.update(throttle=Throttle())
         app.state.update(pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop)
         options = nats_connection.options(settings.nats_url, f"api-{settings.instance}", on_nats_closed)
         tasks = [asyncio.create_task(one) for one in (client.connect(**options), changes.run(), projector.run())]
@@ -72,7 +75,7 @@ def create_app(
             await nats_connection.close(client)
             pool.terminate()
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[_admin_api(), *health.routes, *pages.routes, _panel()],
         lifespan=[resources],
         dependencies=_dependencies(),
@@ -84,6 +87,8 @@ def create_app(
         logging_config=None,
         debug=False,
     )
+    app.asgi_handler = reception(app.asgi_handler)
+    return app
 
 
 def _pool(settings: ApiSettings) -> Pool:

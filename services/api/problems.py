@@ -50,8 +50,14 @@ NO_SCHEDULE = Kind("no-schedule", "The job has no schedule", 409)
 PARAMS_UNKNOWN = Kind("params-unknown", "The run's params are not known", 409)
 BUSY = Kind("busy", "Somebody else is changing this", 409)
 KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request", 409)
+NOT_HTTP = Kind("not-http", "This is not HTTP", 400)
+TOO_SLOW = Kind("too-slow", "The request took too long", 408)
 TOO_LARGE = Kind("too-large", "The body is too large", 413)
+ADDRESS_TOO_LONG = Kind("address-too-long", "The address is too long", 414)
+TOO_MANY_TRIES = Kind("too-many-tries", "Too many wrong tokens or links came from this address", 429)
+HEADER_TOO_LARGE = Kind("header-too-large", "The header is too large", 431)
 BROKEN = Kind("broken", "Something is wrong in Kronik", 500)
+TOO_MANY_CONNECTIONS = Kind("too-many-connections", "There are too many connections", 503)
 STREAM_AWAY = Kind("stream-unavailable", "The event stream does not answer", 503)
 TOO_SLOW = Kind("query-too-slow", "The question takes too long", 503)
 BEFORE_HISTORY = Kind("before-history", "The history begins later", 400)
@@ -208,15 +214,19 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     problem = problem_of(error)
     if problem.kind is BROKEN:
         log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
-    body = ProblemDetails(
+    headers = {**security.HEADERS, **problem.headers}
+    body = msgspec.json.encode(details(problem))
+    return Response(body, status_code=problem.kind.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def details(problem: Problem) -> ProblemDetails:
+    return ProblemDetails(
         type=f"urn:kronik:problem:{problem.kind.type}",
         title=problem.kind.title,
         status=problem.kind.status,
         detail=problem.detail,
         errors=problem.errors or UNSET,
     )
-    headers = {**security.HEADERS, **problem.headers}
-    return Response(msgspec.json.encode(body), status_code=problem.kind.status, media_type=MEDIA_TYPE, headers=headers)
 
 
 HANDLERS: Final[ExceptionHandlersMap] = {Exception: respond, HTTPException: respond}
@@ -231,6 +241,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
         404: "There is no such run or job type",
         409: "It can't be done in the present state",
         413: "The body is too large",
+        429: "Too many wrong tokens came from this address: `Retry-After` says when to try again",
         503: "NATS or Postgres is away",
     }
     return {

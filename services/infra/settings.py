@@ -42,12 +42,16 @@ class Service(Struct, frozen=True, kw_only=True):
 
 
 class ApiSettings(Service, frozen=True, kw_only=True):
-    """host, port: where to listen; port 0 picks a free one, which is written to api_port_file where that is set."""
+    """host, port: where to listen; port 0 picks a free one, which is written to api_port_file where that is set.
+
+    trusted_proxies: addresses, by comma, whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    """
 
     database_url: DatabaseUrl
     host: str = "127.0.0.1"
     port: Port = 8080
     api_port_file: Path | None = None
+    trusted_proxies: str = ""
 
 
 class SchedulerSettings(Service, frozen=True, kw_only=True):

@@ -127,6 +127,8 @@ class Panel:
         finally:
             await connection.close()
         await self.page.goto(f"{self.address}/sign-in/{secret}")
+        await self.page.locator("main button").click()
+        await self.page.wait_for_url(f"{self.address}/admin/system")
 
     async def open(self, path: str = "/admin/system") -> None:
         await self.page.goto(self.address + path)

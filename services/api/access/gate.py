@@ -1,21 +1,27 @@
 """Who may come in: the account behind a token or a session, and what its role allows."""
 
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal
 
+import asyncpg
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
 from litestar.types import Guard
+from msgspec import Struct
 
 from services.api.access import store
+from services.api.access.secrets_sent import Connection, opened
 from services.api.access.store import Identity, Role
+from services.api.history.queries import Pool
 from services.api.problems import CROSS_SITE, NOT_ALLOWED, NOT_SIGNED_IN, Problem
+from services.infra.lifecycle import end
 
 COOKIE: Final = "kronik_session"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-
-Connection = ASGIConnection[Any, Any, Any, Any]
+_LOOK_AGAIN_S: Final = 3.0
 
 
 class Gate(AbstractAuthenticationMiddleware):
@@ -25,33 +31,85 @@ class Gate(AbstractAuthenticationMiddleware):
     """
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
-        pool = connection.app.state.pool
-        scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return _let_in(await store.by_token(pool, token.strip()), "The token is unknown or was revoked.")
-        session = connection.cookies.get(COOKIE)
-        if session is None:
-            raise _not_signed_in("Send `Authorization: Bearer <token>`, or open a sign-in link.")
-        if connection.scope.get("method") not in _SAFE:
+        credential = _sent(connection)
+        if credential.kind == "session" and connection.scope.get("method") not in _SAFE:
             refuse_other_sites(connection)
-        return _let_in(await store.by_session(pool, session), "The session has ended: open a new sign-in link.")
+        wrong = _not_signed_in(_WRONG[credential.kind])
+        identity = await opened(connection, credential.kind, credential.secret, credential.look, wrong)
+        return AuthenticationResult(user=identity, auth=credential)
 
 
-def _let_in(identity: Identity | None, otherwise: str) -> AuthenticationResult:
-    if identity is None:
-        raise _not_signed_in(otherwise)
-    return AuthenticationResult(user=identity, auth=None)
+class Credential(Struct, frozen=True):
+    """What somebody identifies with, and where it is looked up."""
+
+    kind: Literal["token", "session"]
+    secret: str
+    look: Callable[[store.Connection, str], Awaitable[Identity | None]]
+
+
+_WRONG: Final = {
+    "token": "The token is unknown or was revoked.",
+    "session": "The session has ended: open a new sign-in link.",
+}
+
+
+def _sent(connection: Connection) -> Credential:
+    scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return Credential("token", token.strip(), store.by_token)
+    session = connection.cookies.get(COOKIE)
+    if session is None:
+        raise _not_signed_in("Send `Authorization: Bearer <token>`, or open a sign-in link.")
+    return Credential("session", session, store.by_session)
+
+
+@asynccontextmanager
+async def admitted(connection: Connection, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+    """For answers that go on: an event that is set when `stop` is, or when what let the caller in does so no more.
+
+    Revoked, signed out, expired: it is looked up again every few seconds.
+    """
+    ended = asyncio.Event()
+    watching = asyncio.create_task(_watch(connection.app.state.pool, connection.auth, stop, ended))
+    try:
+        yield ended
+    finally:
+        await end([watching])
+
+
+async def _watch(pool: Pool, credential: Credential, stop: asyncio.Event, ended: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S)
+        except TimeoutError:
+            if not await _lets_in(pool, credential):
+                break
+    ended.set()
+
+
+async def _lets_in(pool: Pool, credential: Credential) -> bool:
+    """While Postgres is away nobody is thrown out: it has no news to tell either."""
+    try:
+        return await credential.look(pool, credential.secret) is not None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        return True
 
 
 def _not_signed_in(detail: str) -> Problem:
     return Problem(NOT_SIGNED_IN, detail, headers={"WWW-Authenticate": 'Bearer realm="kronik"'})
 
 
-def refuse_other_sites(connection: Connection) -> None:
-    """Raises a 403 problem unless the browser says that a page of ours, or the person alone, asked."""
+def refuse_other_sites(connection: Connection, *, programs_too: bool = True) -> None:
+    """Raises a 403 problem unless the browser says that a page of ours, or the person alone, asked.
+
+    programs_too: refuse who says nothing about it as well, which no browser does. Only what a browser sends by itself,
+    its cookies, needs that.
+    """
     site = connection.headers.get("Sec-Fetch-Site")
     origin = connection.headers.get("Origin")
     if site in ("same-origin", "none") or (site is None and _is_ours(origin, connection.headers.get("Host", ""))):
+        return
+    if not programs_too and site is None and origin is None:
         return
     raise Problem(CROSS_SITE, "A session's cookie is accepted from Kronik's own pages alone; programs send a token.")
 

@@ -1,8 +1,12 @@
-"""Signing in with a link, and out; and what stands at the bare address."""
+"""Signing in with a link, and out; and what stands at the bare address.
 
-from typing import Any
+Whoever fetches a link (a chat that shows a preview, a browser that looks ahead) gets a page with a button: the
+button alone, which a person presses on that page, uses the link up.
+"""
 
-from litestar import Request, get, post
+from typing import Any, Final
+
+from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -10,10 +14,14 @@ from litestar.response import Redirect
 
 from services.api.access import store
 from services.api.access.gate import COOKIE, refuse_other_sites
+from services.api.access.secrets_sent import opened
 from services.api.history.queries import Pool
+from services.api.panel.rendering import language_of, render
 from services.api.problems import LINK_USED_UP, Problem
 
 HOME = "/admin/system"
+
+_NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 @get("/", include_in_schema=False)
@@ -22,19 +30,30 @@ async def front_door() -> Redirect:
 
 
 @get("/sign-in/{secret:str}", include_in_schema=False)
-async def sign_in(request: Request[Any, Any, Any], secret: FromPath[str], pool: NamedDependency[Pool]) -> Redirect:
-    session = await store.use_sign_in_link(pool, secret)
-    if session is None:
-        raise Problem(LINK_USED_UP, "A sign-in link works once, within an hour. Make another: `kronik signin`.")
+async def offer(request: Request[Any, Any, Any], secret: FromPath[str]) -> Response[str]:
+    """The page with the button, which needs no JavaScript."""
+    await opened(request, "link", secret, store.is_sign_in_link, _used_up())
+    return render(request, "sign_in.html", language_of(request), live=False, every_ms=None, identity=None)
+
+
+@post("/sign-in/{secret:str}", include_in_schema=False)
+async def sign_in(request: Request[Any, Any, Any], secret: FromPath[str]) -> Redirect:
+    refuse_other_sites(request, programs_too=False)
+    session = await opened(request, "link", secret, store.use_sign_in_link, _used_up())
     seconds = int(store.SESSION_LIVES.total_seconds())
-    return Redirect(HOME, status_code=303, cookies=[_cookie(request, session, seconds)])
+    return Redirect(HOME, status_code=303, cookies=[_cookie(request, session, seconds)], headers=_NO_STORE)
 
 
 @post("/sign-out", include_in_schema=False)
 async def sign_out(request: Request[Any, Any, Any], pool: NamedDependency[Pool]) -> Redirect:
     refuse_other_sites(request)
     await store.end_session(pool, request.cookies.get(COOKIE, ""))
-    return Redirect(HOME, status_code=303, cookies=[_cookie(request, "", 0)])
+    return Redirect(HOME, status_code=303, cookies=[_cookie(request, "", 0)], headers=_NO_STORE)
+
+
+def _used_up() -> Problem:
+    detail = "A sign-in link works once, within an hour. Make another: `kronik signin`."
+    return Problem(LINK_USED_UP, detail, headers=_NO_STORE)
 
 
 def _cookie(request: Request[Any, Any, Any], value: str, seconds: int) -> Cookie:
@@ -42,6 +61,6 @@ def _cookie(request: Request[Any, Any, Any], value: str, seconds: int) -> Cookie
     return Cookie(key=COOKIE, value=value, httponly=True, samesite="lax", secure=secure, path="/", max_age=seconds)
 
 
-routes: list[Any] = [front_door, sign_in, sign_out]
+routes: list[Any] = [front_door, offer, sign_in, sign_out]
 
 __all__ = ["HOME", "routes"]

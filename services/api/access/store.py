@@ -11,9 +11,11 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 
 import asyncpg
+from kronik.errors import InvalidName
 from msgspec import Struct
 
 from services.infra import sql
+from services.infra.printable import one_line
 
 Role = Literal["viewer", "operator", "admin"]
 """A viewer reads, an operator also triggers, reruns and cancels, an admin also changes schedules."""
@@ -26,6 +28,9 @@ Connection: TypeAlias = (
 LINK_LIVES = timedelta(hours=1)
 SESSION_LIVES = timedelta(days=14)
 _ACCOUNT_ID = re.compile("[1-9][0-9]{0,17}")
+NAME_LIMIT = 100
+"""Characters of an account's or a token's name."""
+
 _RANK: dict[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
 
 
@@ -46,8 +51,8 @@ class Identity(Struct, frozen=True):
 
 
 async def create_account(connection: Connection, name: str, role: Role) -> str:
-    """The id of the account with this name, made or given this role."""
-    return str(await connection.fetchval(_sql("add_account"), name, role))
+    """The id of the account with this name, made or given this role. Raises InvalidName."""
+    return str(await connection.fetchval(_sql("add_account"), _checked(name), role))
 
 
 async def ensure_admin(connection: Connection, name: str = "admin") -> str:
@@ -56,9 +61,12 @@ async def ensure_admin(connection: Connection, name: str = "admin") -> str:
 
 
 async def create_token(connection: Connection, account_id: str, name: str) -> str:
-    """A new token for programs, sent as `Authorization: Bearer kronik_…`. name: what the account calls it."""
+    """A new token for programs, sent as `Authorization: Bearer kronik_…`. name: what the account calls it.
+
+    Raises InvalidName.
+    """
     token = f"kronik_{secrets.token_urlsafe(32)}"
-    await connection.execute(_sql("add_token"), _hash(token), int(account_id), name)
+    await connection.execute(_sql("add_token"), hash_of(token), int(account_id), _checked(name))
     return token
 
 
@@ -70,31 +78,36 @@ async def revoke_tokens(connection: Connection, account_id: str, name: str) -> N
 async def create_sign_in_link(connection: Connection, account_id: str) -> str:
     """The secret of a link: `/sign-in/<secret>` signs in once, within an hour."""
     secret = secrets.token_urlsafe(32)
-    await connection.execute(_sql("add_sign_in_link"), _hash(secret), int(account_id), LINK_LIVES)
+    await connection.execute(_sql("add_sign_in_link"), hash_of(secret), int(account_id), LINK_LIVES)
     return secret
+
+
+async def is_sign_in_link(connection: Connection, secret: str) -> Literal[True] | None:
+    """True for a link that still signs in; looking does not use it up."""
+    return True if await connection.fetchval(_sql("is_sign_in_link"), hash_of(secret)) else None
 
 
 async def use_sign_in_link(connection: Connection, secret: str) -> str | None:
     """A new session's secret, or None where the link is unknown, used or too old."""
-    account_id = await connection.fetchval(_sql("use_sign_in_link"), _hash(secret))
+    account_id = await connection.fetchval(_sql("use_sign_in_link"), hash_of(secret))
     if account_id is None:
         return None
     session = secrets.token_urlsafe(32)
-    await connection.execute(_sql("add_session"), _hash(session), account_id, SESSION_LIVES)
+    await connection.execute(_sql("add_session"), hash_of(session), account_id, SESSION_LIVES)
     return session
 
 
 async def end_session(connection: Connection, session: str) -> None:
     """Sign out; sessions that have run out go as well."""
-    await connection.execute(_sql("end_session"), _hash(session))
+    await connection.execute(_sql("end_session"), hash_of(session))
 
 
 async def by_token(connection: Connection, token: str) -> Identity | None:
-    return _identity(await connection.fetchrow(_sql("by_token"), _hash(token)))
+    return _identity(await connection.fetchrow(_sql("by_token"), hash_of(token)))
 
 
 async def by_session(connection: Connection, session: str) -> Identity | None:
-    return _identity(await connection.fetchrow(_sql("by_session"), _hash(session)))
+    return _identity(await connection.fetchrow(_sql("by_session"), hash_of(session)))
 
 
 async def names(connection: Connection, account_ids: Iterable[str]) -> dict[str, str]:
@@ -108,7 +121,15 @@ def _identity(row: asyncpg.Record | None) -> Identity | None:
     return Identity(str(row["id"]), row["name"], row["role"]) if row else None
 
 
-def _hash(secret: str) -> bytes:
+def _checked(name: str) -> str:
+    """A name that a person can see and tell from others. Raises InvalidName."""
+    if not name.strip() or len(name) > NAME_LIMIT or one_line(name) != name:
+        raise InvalidName(f"a name has 1 to {NAME_LIMIT} visible characters, none around it: {name[:NAME_LIMIT]!r}")
+    return name
+
+
+def hash_of(secret: str) -> bytes:
+    """What is stored of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
@@ -128,6 +149,8 @@ __all__ = [
     "create_token",
     "end_session",
     "ensure_admin",
+    "hash_of",
+    "is_sign_in_link",
     "names",
     "revoke_tokens",
     "use_sign_in_link",

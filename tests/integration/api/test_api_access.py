@@ -1,11 +1,14 @@
 """Nothing is open: who comes in, and what each role may do."""
 
+import asyncio
 import re
 
 import pytest
+from kronik.errors import InvalidName
 
 from services.api.access import store
 from services.api.access.gate import COOKIE
+from services.api.front.throttle import TRIES
 from services.api.history.tables import Connection
 from tests.integration.api.conftest import JOB, Api, Stream
 
@@ -62,17 +65,73 @@ async def test_the_bare_address_leads_to_the_panel(api: Api) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/system")
 
 
-async def test_a_link_signs_in_once(api: Api, db: Connection) -> None:
+async def test_a_link_shows_a_button_as_often_as_it_is_looked_at_and_the_button_signs_in_once(
+    api: Api, db: Connection
+) -> None:
     link = await store.create_sign_in_link(db, await store.ensure_admin(db))
-    first = await api.http.get(f"/sign-in/{link}")
+    for method in ("GET", "GET", "HEAD"):
+        page = await api.http.request(method, f"/sign-in/{link}")
+        assert (page.status_code, page.headers["Cache-Control"]) == (200, "no-store")
+        assert "Set-Cookie" not in page.headers
+        assert method == "HEAD" or '<form method="post"><button' in page.text
+    first = await api.http.post(f"/sign-in/{link}", headers={"Origin": "http://kronik.test"})
     assert (first.status_code, first.headers["Location"]) == (303, "/admin/system")
+    assert first.headers["Cache-Control"] == "no-store"
     cookie = first.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "samesite=lax" in cookie.lower()
     assert "secure" not in cookie.lower()
     assert (await api.http.get("/api/admin/job-run")).status_code == 200
     api.http.cookies.clear()
-    assert (await api.http.get(f"/sign-in/{link}")).status_code == 403
+    for method in ("GET", "POST"):
+        used = await api.http.request(method, f"/sign-in/{link}")
+        assert (used.status_code, used.headers["Cache-Control"]) == (403, "no-store")
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}])
+async def test_another_site_signs_nobody_in(api: Api, db: Connection, headers: dict[str, str]) -> None:
+    link = await store.create_sign_in_link(db, await store.ensure_admin(db))
+    assert (await api.http.post(f"/sign-in/{link}", headers=headers)).status_code == 403
+    assert (await api.http.post(f"/sign-in/{link}")).status_code == 303
+
+
+async def test_who_sends_wrong_secrets_has_to_wait_and_whom_it_knows_does_not(api: Api, db: Connection) -> None:
+    assert (await api.get("job-run")).status_code == 200
+    link = await store.create_sign_in_link(db, await store.ensure_admin(db))
+    wrong = [{"Authorization": f"Bearer kronik_{n}"} for n in range(TRIES + 5)]
+    answers = [await api.http.get("/api/admin/job-run", headers=headers) for headers in wrong]
+    assert [answer.status_code for answer in answers[:TRIES]] == [401] * TRIES
+    assert {answer.status_code for answer in answers[TRIES:]} == {429}
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 7
+    assert (await api.http.get(f"/sign-in/{link}")).status_code == 429
+    assert (await api.http.get("/api/admin/job-run", headers={"Cookie": f"{COOKIE}=x"})).status_code == 429
+    assert (await api.get("job-run")).status_code == 200
+
+
+async def test_an_event_stream_ends_with_the_session_or_token_that_opened_it(api: Api, db: Connection) -> None:
+    account = await store.create_account(db, "leaver", "viewer")
+    token = await store.create_token(db, account, "laptop")
+    link = await store.create_sign_in_link(db, account)
+    session = await store.use_sign_in_link(db, link)
+    streams = [
+        asyncio.create_task(api.http.get("/api/admin/events", headers=headers, timeout=60))
+        for headers in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"{COOKIE}={session}"})
+    ]
+    await asyncio.sleep(0)
+    await store.revoke_tokens(db, account, "laptop")
+    await db.execute("UPDATE access.session SET expires_at = now()")
+    async with asyncio.timeout(20):
+        ended = await asyncio.gather(*streams)
+    assert {answer.status_code for answer in ended} <= {200, 401}
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", " a", "\u202etxt"])
+async def test_what_nobody_can_see_is_no_name(db: Connection, name: str) -> None:
+    account = await store.ensure_admin(db)
+    with pytest.raises(InvalidName):
+        await store.create_token(db, account, name)
+    with pytest.raises(InvalidName):
+        await store.create_account(db, name, "viewer")
 
 
 async def test_an_old_link_and_an_old_session_are_refused(api: Api, db: Connection) -> None:
@@ -157,7 +216,26 @@ async def test_no_secret_is_stored(db: Connection) -> None:
 
 
 async def test_answers_carry_the_headers_that_keep_browsers_safe(api: Api) -> None:
-    for path in ("/health/live", "/api/admin/job-run", "/nowhere"):
-        answer = await api.http.get(path)
-        assert "default-src 'self'" in answer.headers["Content-Security-Policy"], path
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    asset = "/admin/static/panel.js"
+    paths = {
+        "/health/live": 200,
+        "/api/admin/job-run": 401,
+        "/nowhere": 404,
+        asset: 200,
+        "/admin/static/nothing.js": 404,
+        "/admin/static/x%00": 404,
+        "/admin/static/%2e%2e/app.py": 404,
+        f"/admin/static/{'x' * 300}": 404,
+        "/sign-in/x": 403,
+        f"/{'x' * 9000}": 414,
+    }
+    for path, status in paths.items():
+        for method in ("GET", "HEAD"):
+            answer = await api.http.request(method, path)
+            assert (path[:40], answer.status_code) == (path[:40], status)
+            assert "default-src 'self'" in answer.headers["Content-Security-Policy"], path[:40]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["X-Frame-Options"] == "DENY"
+            assert answer.headers["Referrer-Policy"] == "same-origin"
+            assert len(answer.headers["X-Request-Id"]) == 32
+            assert method == "GET" or answer.content == b""
