@@ -14,9 +14,8 @@ from kronik.events import JobDefined, Pause, Recorded, RetryPolicy, Schedule, Sc
 from services.infra import lifecycle
 from services.log import connection as nats_connection
 from services.log.append import Appended, EventLog
-from services.log.event_reader import Stored
-from services.scheduler import open_runs, schedules
-from services.scheduler.feed import Feed
+from services.log.subscription import Subscription
+from services.scheduler import schedules
 from services.scheduler.loop import Scheduler
 from services.scheduler.open_runs import OpenRuns
 from services.scheduler.reconciler import Reconciler
@@ -46,9 +45,9 @@ class Running:
     log: EventLog
     clock: SetClock
     schedules: Schedules
-    schedules_feed: Feed
+    schedules_feed: Subscription
     runs: OpenRuns
-    runs_feed: Feed
+    runs_feed: Subscription
     scheduler: Scheduler
     reconciler: Reconciler
 
@@ -68,11 +67,8 @@ async def scheduler(nats_url: str, clock: SetClock, *, after_s: float = 0.2) -> 
     log = EventLog(connection, clock, f"/kronik/scheduler/{name}")
     known, runs = Schedules(), OpenRuns()
 
-    def take_run(stored: Stored) -> None:
-        runs.take(stored.subject, stored.sequence)
-
-    schedules_feed = Feed(connection, f"{name}-schedules", schedules.FILTERS, known.take)
-    runs_feed = Feed(connection, f"{name}-runs", open_runs.FILTERS, take_run, headers_only=True)
+    schedules_feed = Subscription(connection, f"{name}-schedules", known.take, filter=schedules.FILTER)
+    runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
     feeds = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
     try:
         await asyncio.wait_for(asyncio.gather(schedules_feed.current.wait(), runs_feed.current.wait()), 10)

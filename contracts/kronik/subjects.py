@@ -26,6 +26,8 @@ RUNS: Final = "jobs.run.*.*.*"
 DEFINITIONS: Final = "jobs.definition.*"
 SCHEDULES: Final = "jobs.schedule.*"
 SERVICES: Final = "jobs.service.*"
+DECLARATIONS: Final = "jobs.*.*"
+"""Definitions, schedules and services in one filter: what holds until the next one of its subject."""
 CANCEL_REQUESTS: Final = "jobs.run.*.*.cancel_requested"
 
 CRON: Final = "cron"

@@ -36,6 +36,7 @@ from services.infra.lifecycle import end
 from services.infra.settings import ApiSettings
 from services.log import connection as nats_connection
 from services.log.append import EventLog
+from services.log.protocol import harden
 
 log = logs.get()
 
@@ -57,7 +58,7 @@ def create_app(
 
     @asynccontextmanager
     async def resources(app: Litestar) -> AsyncIterator[None]:
-        client, pool = Client(), _pool(settings)
+        client, pool = harden(Client()), _pool(settings)
         changes = Changes(settings.database_url)
         projector = Projector(client, settings.database_url, settings.instance)
         event_log = EventLog(client, SystemClock(settings.clock_file), f"/kronik/api/{settings.instance}")

@@ -12,6 +12,7 @@ from services.api.history.queries import JobRun
 from services.api.history.selection import Moment
 from services.api.past import History, unknown
 from services.api.problems import BEFORE_HISTORY, Problem, invalid
+from services.log import jetstream
 
 AsOf = Annotated[
     str | None,
@@ -50,7 +51,7 @@ async def _at_sequence(past: History, sequence: int) -> Moment:
     position = (await queries.position(past.pool)).sequence
     if sequence > position:
         raise invalid("asOf", f"event {sequence} is not in the history, which stands at event {position}")
-    stored = await stream.stored_at(past.log.connection, sequence) if sequence else None
+    stored = await jetstream.stored_at(past.log.connection, sequence) if sequence else None
     if stored is not None:
         return Moment(sequence, stored.time)
     before = await queries.asked_before(past.pool, sequence)
@@ -73,8 +74,8 @@ async def _at_instant(past: History, instant: datetime) -> Moment:
 
 async def _first(past: History) -> datetime | None:
     """When the first event was stored that anything is known of."""
-    extent = await stream.extent(past.log.connection)
-    stored = await stream.stored_at(past.log.connection, extent.first)
+    there = await jetstream.stream_info(past.log.connection)
+    stored = await jetstream.stored_at(past.log.connection, there.state.first)
     known = [stored.time if stored else None, await queries.first_asked(past.pool)]
     return min((time for time in known if time), default=None)
 

@@ -8,8 +8,9 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from msgspec import Struct
 
-from services.api.history import projector, queries, stream
+from services.api.history import projector, queries
 from services.api.history.queries import Pool
+from services.log import jetstream
 from services.log.append import EventLog, LogUnavailable
 
 
@@ -61,7 +62,7 @@ async def ready(pool: NamedDependency[Pool], log: NamedDependency[EventLog], sta
 
 async def _last(log: EventLog, reasons: list[str]) -> int | None:
     try:
-        return (await stream.extent(log.connection)).last
+        return (await jetstream.stream_info(log.connection)).state.last_seq
     except LogUnavailable as away:
         reasons.append(str(away))
         return None

@@ -8,11 +8,9 @@ import msgspec
 from kronik import subjects
 from msgspec import UNSET, Struct, UnsetType
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
-from services.log import direct_get
-from services.log.append import LogUnavailable
+from services.log import jetstream
+from services.log.stored import Stored
 
 _BATCH: Final = 1000
 
@@ -64,7 +62,7 @@ async def read(connection: Client, job_type: str, run_id: int, keep: int = 200) 
     count, not_passed_on, progress, start = 0, 0, None, 1
     while True:
         query = {"seq": start, "next_by_subj": subjects.log_lines(job_type, run_id), "batch": _BATCH}
-        batch = await _ask(connection, query)
+        batch = await jetstream.get(connection, query, stream=subjects.LOG_STREAM)
         for said in filter(None, map(_decode, batch)):
             progress = said.progress or progress
             not_passed_on += said.left_out
@@ -73,26 +71,20 @@ async def read(connection: Client, job_type: str, run_id: int, keep: int = 200) 
                 lines.append(Line(said.time, said.level, said.event, said.attempt, said.fields))
         if len(batch) < _BATCH:
             return JobLog(list(lines), count - len(lines) + not_passed_on, progress)
-        start = int((batch[-1].headers or {})["Nats-Sequence"]) + 1
+        start = batch[-1].sequence + 1
 
 
 async def latest_progress(connection: Client, job_type: str, run_id: int) -> Progress | None:
     """The progress if it is the last that the job said; a runner writes it behind the lines. Raises LogUnavailable."""
-    found = await _ask(connection, {"last_by_subj": subjects.log_lines(job_type, run_id)})
+    query = {"last_by_subj": subjects.log_lines(job_type, run_id)}
+    found = await jetstream.get(connection, query, stream=subjects.LOG_STREAM)
     said = _decode(found[0]) if found else None
     return said.progress if said else None
 
 
-async def _ask(connection: Client, query: dict[str, object]) -> list[Msg]:
-    try:
-        return await direct_get.ask(connection, subjects.LOG_STREAM, query)
-    except (NatsError, TimeoutError) as away:
-        raise LogUnavailable("NATS did not answer a read of the jobs' log") from away
-
-
-def _decode(message: Msg) -> _Message | None:
+def _decode(stored: Stored) -> _Message | None:
     """None for what is no line: anybody who may publish here can write anything."""
     try:
-        return _messages.decode(message.data)
+        return _messages.decode(stored.body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None

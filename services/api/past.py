@@ -4,10 +4,11 @@ import asyncpg
 from msgspec import Struct
 
 from services.api.changes import Changes
-from services.api.history import queries, stream
+from services.api.history import queries
 from services.api.history.queries import JobRun, Pool
 from services.api.problems import UNKNOWN_RUN, Problem
 from services.infra import logs
+from services.log import jetstream
 from services.log.append import EventLog
 
 logger = logs.get()
@@ -46,7 +47,7 @@ def unknown(run_id: int) -> Problem:
 async def _not_yet(past: History, run_id: int) -> JobRun:
     """A run without a row: one that was triggered a moment ago, or none at all."""
     behind = (await queries.position(past.pool)).sequence < run_id
-    if behind and await stream.stored_at(past.log.connection, run_id):
+    if behind and await jetstream.stored_at(past.log.connection, run_id):
         found = await past.read_back(run_id, run_id)
     else:
         found = await queries.run(past.pool, run_id)  # it may have been projected since its row was looked for

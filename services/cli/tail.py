@@ -1,23 +1,21 @@
 """`kronik tail`: events as they are stored."""
 
-import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable, Sequence
 
 from kronik import subjects
 from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Recorded
-from nats.aio.client import Client
 from rich.text import Text
 
 from services.cli import stream, target, terminal
 from services.cli.event_words import as_json, words
 from services.infra.lifecycle import run_until_ctrl_c
 from services.infra.printable import one_line
-from services.log.event_reader import ReaderLost, Stored, open_reader
-
-_AGAIN_AFTER_S = 1.0
+from services.log.append import EventLog
+from services.log.stored import Position, Stored
+from services.log.subscription import StreamReplaced, Subscription
 
 
 def tail_command(*, job: str | None = None, since: int = 0, json: terminal.AsJson = False) -> int:
@@ -38,41 +36,46 @@ def tail_command(*, job: str | None = None, since: int = 0, json: terminal.AsJso
 
 
 async def _tail(nats_url: str, job: str | None, since: int, *, as_lines: bool) -> None:
+    belongs = _chosen(job)
+
+    async def take(batch: Sequence[Stored]) -> None:
+        for stored in batch:
+            if belongs(stored.subject):
+                _print(stored, as_lines=as_lines)
+
     async with stream.connect(nats_url) as log:
-        filters = _filters(job)
-        last = await log.last(subjects.ALL)
-        start = since or (last.sequence if last else 0) + 1
         if not as_lines:
             terminal.say("waiting for events; Ctrl-C ends")
+        start = since
         while True:
+            start = start or await _end(log) + 1
             try:
-                async for stored in _stored(log.connection, start, filters):
-                    _print(stored, as_lines=as_lines)
-                    start = stored.sequence + 1
-            except ReaderLost as lost:
-                terminal.say(f"{lost}; trying again")
-                await asyncio.sleep(_AGAIN_AFTER_S)
+                await _subscription(log, take, start).run()
+            except StreamReplaced as replaced:
+                terminal.say(f"{replaced} Going on with what comes from now on.")
+                start = 0
 
 
-async def _stored(connection: Client, start: int, filters: tuple[str, ...]) -> AsyncIterator[Stored]:
+async def _end(log: EventLog) -> int:
+    last = await log.last(subjects.ALL)
+    return last.sequence if last else 0
+
+
+def _subscription(log: EventLog, take: Callable[[Sequence[Stored]], Awaitable[None]], start: int) -> Subscription:
+    def said(problem: str | None) -> None:
+        if problem is not None:
+            terminal.say(f"{problem}; trying again")
+
     name = f"tail-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    async with open_reader(connection, name=name, start=start, filters=filters) as reader:
-        async for batch in reader:
-            for stored in batch:
-                yield stored
+    return Subscription(log.connection, name, take, position=Position(start - 1, ""), on_problem=said)
 
 
-def _filters(job: str | None) -> tuple[str, ...]:
+def _chosen(job: str | None) -> Callable[[str], bool]:
+    """Whether an event on this subject is to be shown."""
     if job is None:
-        return ()
-    runs = f"jobs.run.{subjects.check_job_type(job)}.>"
-    return (
-        subjects.triggers_of(job),
-        runs,
-        subjects.slots_of(job),
-        subjects.definition(job),
-        subjects.schedule(job),
-    )
+        return lambda subject: True
+    token = subjects.check_job_type(job)
+    return lambda subject: subject.split(".")[2:3] == [token]
 
 
 def _print(stored: Stored, *, as_lines: bool) -> None:

@@ -9,22 +9,22 @@ because the stream stores an id once and refuses what expects the past.
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
 
 from kronik import KronikError, codec, subjects
 from kronik.errors import InvalidEvent, InvalidName
-from kronik.events import RUN_EVENT_NAME, AnyEvent, Recorded, RunEvent, Unknown
+from kronik.events import RUN_EVENT_NAME, AnyEvent, Recorded, RunEvent
 from kronik.run import Run, begin, evolve
 from msgspec import Struct
 from msgspec.structs import replace
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
 
 from services.infra.clock import Clock, monotonic_s
-from services.log import direct_get
+from services.log import jetstream
+from services.log.jetstream import LogClosed, LogUnavailable
+from services.log.stored import Stored
 
 _MEET_AGAIN = frozenset({10071, 10158, 10164})
 """JetStream's codes for a wrong expected sequence and for an append still in flight."""
@@ -33,10 +33,6 @@ _AWAY = (NatsTimeout, NoStreamResponseError, NoRespondersError, OutboundBufferLi
 _ANSWER_WITHIN_S = 4.0
 _BETWEEN_TRIES_S = 0.05
 _PAGE = 1_000
-
-
-class LogUnavailable(KronikError):
-    """NATS did not answer in time. Whether the event was stored is not known; the same id can be sent again."""
 
 
 class LogRefused(KronikError):
@@ -132,7 +128,7 @@ class EventLog:
                 return None
             raise LogRefused(f"NATS refused an event on {subject}: {refusal.description}") from refusal
         except ConnectionClosedError as closed:
-            raise LogUnavailable("the connection to NATS is closed") from closed
+            raise LogClosed("the connection to NATS is closed") from closed
         return Appended(ack.seq, bool(ack.duplicate))
 
     async def _settle(self, id: str, expected: Expected) -> Appended | Conflict | None:
@@ -165,21 +161,21 @@ class EventLog:
 
         Raises LogUnavailable.
         """
-        messages = await self._direct({"last_by_subj": filter})
-        return _recorded_or_unknown(messages[0]) if messages else None
+        found = await self._direct({"last_by_subj": filter})
+        return found[0].recorded() if found else None
 
     async def get(self, sequence: int) -> Recorded | None:
         """The event at this sequence, if there is one. Raises LogUnavailable, InvalidEvent, InvalidName."""
-        messages = await self._direct({"seq": sequence})
-        return _recorded(messages[0]) if messages else None
+        found = await self._direct({"seq": sequence})
+        return found[0].decode() if found else None
 
     async def read(self, filter: str, start: int = 1, limit: int = _PAGE) -> list[Recorded]:
         """Up to `limit` events that the filter selects from sequence `start` on, in order. For short histories.
 
         Raises LogUnavailable; what can't be decoded stands there as Unknown: a writer must expect it too.
         """
-        messages = await self._direct({"seq": max(start, 1), "next_by_subj": filter, "batch": limit})
-        return [_recorded_or_unknown(message) for message in messages]
+        found = await self._direct({"seq": max(start, 1), "next_by_subj": filter, "batch": limit})
+        return [stored.recorded() for stored in found]
 
     async def _read_all(self, filter: str, start: int) -> list[Recorded]:
         found: list[Recorded] = []
@@ -214,21 +210,21 @@ class EventLog:
             run = replace(run, version=early.sequence)
         return run, events
 
-    async def _direct(self, query: dict[str, object]) -> list[Msg]:
-        """A direct get: one message, or with `batch` several. Asked again while NATS keeps silent (it may be starting).
+    async def _direct(self, query: dict[str, object]) -> list[Stored]:
+        """A direct get, asked again while NATS keeps silent (it may be starting).
 
         Raises LogUnavailable after _ANSWER_WITHIN_S.
         """
         give_up = monotonic_s() + _ANSWER_WITHIN_S
         while True:
             try:
-                return await direct_get.ask(self.connection, subjects.STREAM, query)
-            except _AWAY as away:
+                return await jetstream.get(self.connection, query)
+            except LogClosed:
+                raise
+            except LogUnavailable:
                 if monotonic_s() > give_up:
-                    raise LogUnavailable("NATS did not answer a read") from away
+                    raise
                 await asyncio.sleep(_BETWEEN_TRIES_S)
-            except ConnectionClosedError as closed:
-                raise LogUnavailable("the connection to NATS is closed") from closed
 
 
 def _headers(id: str, expected: Expected | None) -> dict[str, str]:
@@ -246,31 +242,4 @@ def _selects(filter: str, subject: str) -> bool:
     return len(wanted) == len(tokens) and all(each in ("*", token) for each, token in zip(wanted, tokens, strict=True))
 
 
-def _recorded(message: Msg) -> Recorded:
-    headers = message.headers or {}
-    return codec.decode(
-        headers["Nats-Subject"],
-        message.data,
-        sequence=int(headers["Nats-Sequence"]),
-        time=parse_time(headers["Nats-Time-Stamp"]),
-        msg_id=headers.get("Nats-Msg-Id"),
-    )
-
-
-def _recorded_or_unknown(message: Msg) -> Recorded:
-    try:
-        return _recorded(message)
-    except (InvalidEvent, InvalidName) as error:
-        headers = message.headers or {}
-        sequence, time = int(headers["Nats-Sequence"]), parse_time(headers["Nats-Time-Stamp"])
-        id = headers.get("Nats-Msg-Id") or f"{sequence}@{time.isoformat()}"
-        return Recorded(sequence, headers["Nats-Subject"], time, id, Unknown("unreadable", str(error)))
-
-
-def parse_time(text: str) -> datetime:
-    """RFC 3339 with up to nine decimals; the last three are cut, as Postgres keeps microseconds."""
-    head, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{head}.{fraction[:6].ljust(6, '0')}+00:00")
-
-
-__all__ = ["Appended", "Conflict", "EventLog", "Expected", "LogRefused", "LogUnavailable", "parse_time"]
+__all__ = ["Appended", "Conflict", "EventLog", "Expected", "LogRefused", "LogUnavailable"]

@@ -9,6 +9,7 @@ import nats
 from nats.aio.client import Client
 
 from services.infra import logs
+from services.log.protocol import harden
 
 log = logs.get()
 
@@ -54,7 +55,7 @@ def options(url: str, name: str, on_closed: Callable[[], Awaitable[None]] | None
 
 async def connect(url: str, name: str, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
     """Connect, waiting as long as it takes for a server to be there."""
-    return await nats.connect(**options(url, name, on_closed))
+    return harden(await nats.connect(**options(url, name, on_closed)))
 
 
 async def close(connection: Client) -> None:

@@ -1,23 +1,20 @@
 """The streams. Made and changed here alone; services only use them."""
 
 import asyncio
-import json
 from typing import Any
 
 from kronik import KronikError, subjects
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
 from services.infra import logs
 from services.infra.clock import monotonic_s
+from services.log import jetstream
+from services.log.jetstream import ApiRefused, LogUnavailable, NoStream
 
 log = logs.get()
 
 _SECOND = 1_000_000_000
 _AGAIN_AFTER_S = 0.5
-_STREAM_NOT_FOUND = 10059
-_NOT_YET = (10005, 10008, 10023)
-"""Of a cluster on its way up: no suitable peers, temporarily unavailable, insufficient resources."""
 
 JOBS: dict[str, Any] = {
     "name": subjects.STREAM,
@@ -79,39 +76,27 @@ async def wait_for_streams(connection: Client) -> None:
 
 async def _exists(connection: Client, name: str) -> bool:
     try:
-        return "error" not in await _call(connection, f"STREAM.INFO.{name}", {})
-    except (NatsError, TimeoutError):
+        await jetstream.stream_info(connection, name)
+    except LogUnavailable:
         return False
+    return True
 
 
 async def _ensure(connection: Client, config: dict[str, Any]) -> str | None:
     """Why it can't be done yet, None when it is done. Raises ProvisionFailed for what waiting would not change."""
     name = config["name"]
     try:
-        existing = await _call(connection, f"STREAM.INFO.{name}", {})
-        missing = existing.get("error", {}).get("err_code") == _STREAM_NOT_FOUND
-        if "error" in existing and not missing:
-            return _problem(name, existing)
-        verb = "CREATE" if missing else "UPDATE"
-        answer = await _call(connection, f"STREAM.{verb}.{name}", {**existing.get("config", {}), **config})
-    except (NatsError, TimeoutError):
-        return "JetStream does not answer"
-    if "error" in answer:
-        return _problem(name, answer)
-    log.info("stream_provisioned", stream=name, created=missing, replicas=config["num_replicas"])
+        try:
+            existing = await jetstream.stream_info(connection, name)
+        except NoStream:
+            await jetstream.create_stream(connection, config)
+            created = True
+        else:
+            await jetstream.update_stream(connection, {**existing.config, **config})
+            created = False
+    except LogUnavailable as away:
+        return str(away)
+    except ApiRefused as refused:
+        raise ProvisionFailed(f"stream {name}: {refused.reason}") from refused
+    log.info("stream_provisioned", stream=name, created=created, replicas=config["num_replicas"])
     return None
-
-
-def _problem(stream: str, answer: dict[str, Any]) -> str:
-    """The server's words. Raises ProvisionFailed unless they may be others in a moment."""
-    error = answer["error"]
-    problem = str(error.get("description", error))
-    if error.get("code") == 503 or error.get("err_code") in _NOT_YET:
-        return problem
-    raise ProvisionFailed(f"stream {stream}: {problem}")
-
-
-async def _call(connection: Client, api: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = await connection.request(f"$JS.API.{api}", json.dumps(body).encode(), timeout=5)
-    decoded: dict[str, Any] = json.loads(answer.data)
-    return decoded

@@ -20,6 +20,7 @@ from services.infra import logs, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import Appended, EventLog, Expected, LogUnavailable
+from services.log.protocol import harden
 from services.log.provision import wait_for_streams
 from services.runner import exits, registry, stopping, voices
 from services.runner.attempt import Attempts
@@ -50,7 +51,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
     # Without a graceful timeout of its own: stopping a subscription must not wait for its job, drain() does.
     broker = NatsBroker(**options, logger=None, graceful_timeout=None)
     await broker.connect()
-    await wait_for_streams(broker.connection)
+    await wait_for_streams(harden(broker.connection))
     event_log = EventLog(broker.connection, SystemClock(config.clock_file), f"/kronik/runner/{config.instance}")
     leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up, hung)
     isolation = Isolation(config.jobs)

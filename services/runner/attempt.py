@@ -35,7 +35,7 @@ from nats.errors import MaxPayloadError
 from services.infra import logs
 from services.infra.failpoints import failpoint
 from services.log.append import Conflict, EventLog, LogUnavailable
-from services.log.event_reader import Stored, stored_message
+from services.log.stored import Stored, delivered
 from services.runner.context import Context, publish_last_lines, publish_lines
 from services.runner.isolation import Isolation
 from services.runner.lease import LeaseKeeper
@@ -90,7 +90,7 @@ class Attempts:
 
         since_s: when the delivery was asked for, monotonic: it was sent after that.
         """
-        stored, _ = stored_message(message)
+        stored, _ = delivered(message)
         if self.leases.adopt(stored.sequence, message.reply):
             log.warning("own_run_delivered_again", run_id=stored.sequence)
             return

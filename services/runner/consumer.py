@@ -5,8 +5,6 @@
 """
 
 import asyncio
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +16,12 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
-from nats.js.errors import ServiceUnavailableError
 
 from services.infra import logs
 from services.infra.clock import monotonic_s
+from services.log import jetstream
+from services.log.jetstream import ApiRefused, LogUnavailable
+from services.log.stored import is_delivery, status
 from services.runner.attempt import Attempts
 
 log = logs.get()
@@ -61,22 +61,24 @@ class Pull:
             await asyncio.sleep(_PAUSE_S)
             raise NatsTimeout
         asked_s = monotonic_s()
-        message = await self._ask({"batch": batch, "expires": round(timeout * _NS)}, timeout + _ANSWER_S)
-        status = (message.headers or {}).get("Status")
-        if status is None:
+        request = jetstream.pull_request(batch=batch, expires_s=timeout)
+        message = await self._ask(request, timeout + _ANSWER_S)
+        if is_delivery(message):
             self.asked_s[message.reply] = asked_s
             return [message]
-        if status != _NOTHING_CAME:
-            log.warning("pull_failed", consumer=self.consumer, status=status, headers=message.headers)
+        if (said := status(message)).code != _NOTHING_CAME:
+            log.warning("pull_failed", consumer=self.consumer, status=str(said))
             await asyncio.sleep(_PAUSE_S)
         raise NatsTimeout
 
-    async def _ask(self, request: Mapping[str, object], within_s: float) -> Msg:
+    async def _ask(self, request: bytes, within_s: float) -> Msg:
         inbox = self.connection.new_inbox()
         answers = await self.connection.subscribe(inbox)
         try:
-            api = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{self.consumer}"
-            await self.connection.publish(api, json.dumps(request).encode(), reply=inbox)
+            try:
+                await jetstream.pull(self.connection, self.consumer, inbox, request)
+            except LogUnavailable as away:
+                raise NatsTimeout from away
             try:
                 return await answers.next_msg(timeout=within_s)
             except NatsTimeout:
@@ -106,7 +108,7 @@ class Consumers:
     _began_s: float = field(default_factory=monotonic_s)
 
     async def prepare(self) -> None:
-        """Make the consumers. Raises ConsumerRefused, and NatsError where NATS is away."""
+        """Make the consumers. Raises ConsumerRefused, and LogUnavailable where NATS is away."""
         for job in self.jobs.values():
             await self.ensure(job)
 
@@ -191,7 +193,7 @@ class Consumers:
                 log.warning("event_loop_blocked", for_s=round(late_s, 1), running=sorted(self.attempts.holdings))
             try:
                 await self.run_once()
-            except (NatsError, TimeoutError, ConsumerRefused) as error:
+            except (NatsError, TimeoutError, LogUnavailable, ConsumerRefused) as error:
                 log.warning("consumer_check_failed", error=repr(error))
 
     async def run_once(self) -> list[str]:
@@ -214,18 +216,15 @@ class Consumers:
         """Make or correct the job's consumer; True where there was none. Raises ConsumerRefused."""
         name = subjects.runner_consumer(job.job_type)
         wanted = self._config(job)
-        info = await self._call(f"CONSUMER.INFO.{subjects.STREAM}.{name}", None)
-        found = info.get("config", {})
-        if all(found.get(key) == value for key, value in wanted.items()):
+        info = await jetstream.consumer_info(self._connection, name)
+        if info is not None and all(info.config.get(key) == value for key, value in wanted.items()):
             return False
-        body = {"stream_name": subjects.STREAM, "config": wanted}
-        answer = await self._call(
-            f"CONSUMER.CREATE.{subjects.STREAM}.{name}.{subjects.triggers_of(job.job_type)}", body
-        )
-        if "error" in answer:
-            raise ConsumerRefused(f"consumer {name}: {answer['error'].get('description')}")
-        log.info("consumer_ensured", consumer=name, created=not found)
-        return not found
+        try:
+            await jetstream.create_consumer(self._connection, wanted)
+        except ApiRefused as refused:
+            raise ConsumerRefused(f"consumer {name}: {refused.reason}") from refused
+        log.info("consumer_ensured", consumer=name, created=info is None)
+        return info is None
 
     def _config(self, job: Job) -> dict[str, object]:
         return {
@@ -238,13 +237,6 @@ class Consumers:
             "max_ack_pending": job.concurrency,
             "replay_policy": "instant",
         }
-
-    async def _call(self, api: str, body: Mapping[str, object] | None) -> dict[str, Any]:
-        payload = b"" if body is None else json.dumps(body).encode()
-        answer: dict[str, Any] = json.loads((await self._connection.request(f"$JS.API.{api}", payload, timeout=5)).data)
-        if answer.get("error", {}).get("code") == 503:
-            raise ServiceUnavailableError(description=answer["error"].get("description"))
-        return answer
 
 
 async def _undecoded(message: NatsMessage) -> bytes:

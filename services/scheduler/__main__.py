@@ -15,10 +15,9 @@ from services.infra import lifecycle, logs, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import EventLog
-from services.log.event_reader import Stored
 from services.log.provision import wait_for_streams
-from services.scheduler import open_runs, schedules
-from services.scheduler.feed import Feed, StreamReplaced
+from services.log.subscription import StreamReplaced, Subscription
+from services.scheduler import schedules
 from services.scheduler.loop import Scheduler
 from services.scheduler.open_runs import OpenRuns
 from services.scheduler.reconciler import Reconciler
@@ -73,11 +72,8 @@ async def _schedule_and_reconcile(
 ) -> None:
     known, runs = Schedules(), OpenRuns()
 
-    def take_run(stored: Stored) -> None:
-        runs.take(stored.subject, stored.sequence)
-
-    schedules_feed = Feed(connection, f"{name}-schedules", schedules.FILTERS, known.take)
-    runs_feed = Feed(connection, f"{name}-runs", open_runs.FILTERS, take_run, headers_only=True)
+    schedules_feed = Subscription(connection, f"{name}-schedules", known.take, filter=schedules.FILTER)
+    runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
     scheduler = Scheduler(event_log, known, runs, runs_feed)
     reconciler = Reconciler(
         event_log,
@@ -88,7 +84,7 @@ async def _schedule_and_reconcile(
         by=f"reconciler-{config.instance}",
         after_s=config.reconcile_after_s,
     )
-    tasks = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
+    tasks: list[asyncio.Task[None]] = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
     try:
         await schedules_feed.current.wait()
         tasks += [asyncio.create_task(scheduler.run()), asyncio.create_task(reconciler.run())]

@@ -50,8 +50,8 @@ from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.infra.failpoints import failpoint
 from services.log.append import Appended, Conflict, EventLog, Expected
+from services.log.subscription import Subscription
 from services.scheduler.decisions import Decision, Fire, Skip, decide
-from services.scheduler.feed import Feed
 from services.scheduler.open_runs import OpenRuns
 from services.scheduler.schedules import Schedules
 from services.scheduler.timeline import Due, Timeline, due, upcoming
@@ -119,7 +119,7 @@ class Scheduler:
     log: EventLog
     schedules: Schedules
     runs: OpenRuns
-    runs_feed: Feed
+    runs_feed: Subscription
     _handled: dict[str, datetime | None] = field(default_factory=dict)
 
     async def run(self) -> None:

@@ -6,13 +6,13 @@ and its kind. What is kept here says where to look; what is done is decided on t
 
 import asyncio
 from collections import defaultdict
-from typing import Final
+from collections.abc import Sequence
 
 from kronik import subjects
 from kronik.errors import InvalidName
 from msgspec import Struct
 
-FILTERS: Final = (subjects.TRIGGERS, subjects.RUNS)
+from services.log.stored import Stored
 
 
 class _Latest(Struct, frozen=True):
@@ -23,14 +23,18 @@ class _Latest(Struct, frozen=True):
 
 
 class OpenRuns:
-    """Fed with every trigger and run event in stream order. cancel_requested: set by each such event."""
+    """Fed with the stream, in order; bodies are not needed. cancel_requested: set by each such event."""
 
     def __init__(self) -> None:
         self._runs: defaultdict[str, dict[int, _Latest]] = defaultdict(dict)
         self._cancels: defaultdict[str, set[int]] = defaultdict(set)
         self.cancel_requested = asyncio.Event()
 
-    def take(self, subject: str, sequence: int) -> None:
+    async def take(self, batch: Sequence[Stored]) -> None:
+        for stored in batch:
+            self.note(stored.subject, stored.sequence)
+
+    def note(self, subject: str, sequence: int) -> None:
         """A subject that is not Kronik's is no run."""
         try:
             place = subjects.parse(subject)

@@ -34,10 +34,10 @@ from nats.errors import Error as NatsError
 from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.infra.failpoints import failpoint
+from services.log import jetstream
 from services.log.append import Conflict, EventLog
-from services.scheduler.consumer_info import consumer_info
+from services.log.subscription import Subscription
 from services.scheduler.endings import Finding, end_of_cancelled, next_event
-from services.scheduler.feed import Feed
 from services.scheduler.open_runs import OpenRuns
 from services.scheduler.schedules import Schedules
 
@@ -75,9 +75,9 @@ class Reconciler:
 
     log: EventLog
     schedules: Schedules
-    schedules_feed: Feed
+    schedules_feed: Subscription
     runs: OpenRuns
-    runs_feed: Feed
+    runs_feed: Subscription
     by: str
     after_s: float
     _suspicions: dict[str, dict[int, _Suspicion]] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class Reconciler:
         known = job_type in self.schedules.job_types() or await self.log.read(subjects.definition(job_type), limit=1)
         if not known:
             return dict.fromkeys(self.runs.of(job_type), "unknown")
-        info = await consumer_info(self.log.connection, subjects.runner_consumer(job_type))
+        info = await jetstream.consumer_info(self.log.connection, subjects.runner_consumer(job_type))
         if info is None:
             return dict.fromkeys(self.runs.of(job_type), "unclaimed")
         findings: dict[int, Finding] = {}

@@ -1,18 +1,19 @@
 """All jobs that runners have announced, with the timeline of each one's schedule."""
 
 import asyncio
+from collections.abc import Sequence
 
 from kronik import subjects
 from kronik.errors import InvalidName
 from kronik.events import Recorded, Unknown
 
 from services.infra import logs
-from services.log.event_reader import Stored
+from services.log.stored import Stored
 from services.scheduler.timeline import Timeline, evolve
 
 log = logs.get()
 
-FILTERS = (subjects.DEFINITIONS, subjects.SCHEDULES)
+FILTER = subjects.DECLARATIONS
 
 
 class Schedules:
@@ -22,16 +23,20 @@ class Schedules:
         self._timelines: dict[str, Timeline] = {}
         self.changed = asyncio.Event()
 
-    def take(self, stored: Stored) -> None:
+    async def take(self, batch: Sequence[Stored]) -> None:
+        for stored in batch:
+            self._take(stored)
+
+    def _take(self, stored: Stored) -> None:
         """What can't be read changes no schedule; the projector parks it. It was taken all the same: whoever decides
         would wait for it for ever."""
         try:
             place = subjects.parse(stored.subject)
         except InvalidName:
             return
-        recorded = stored.decode_or_none() or _unreadable(stored)
         if not isinstance(place, subjects.DefinitionSubject | subjects.ScheduleSubject):
             return
+        recorded = stored.decode_or_none() or _unreadable(stored)
         before = self._timelines.get(place.job_type, Timeline(place.job_type))
         after = self._timelines[place.job_type] = evolve(before, recorded)
         self.changed.set()

@@ -8,6 +8,7 @@ from kronik import KronikError
 from nats.aio.client import Client
 
 from services.log import connection as nats_connection
+from services.log.protocol import harden
 
 
 class NatsUnreachable(KronikError):
@@ -24,7 +25,7 @@ async def connect(url: str, name: str, within_s: float) -> Client:
     options = {**nats_connection.options(url, name), "error_cb": failed}
     try:
         async with asyncio.timeout(within_s):
-            return await nats.connect(**options)
+            return harden(await nats.connect(**options))
     except (TimeoutError, OSError, nats.errors.Error) as error:
         reason = reasons[-1] if reasons else str(error) or "no answer"
         raise NatsUnreachable(f"NATS at {_place(url)} can't be reached within {within_s:g} s: {reason}") from error

@@ -1,12 +1,12 @@
 """When everything answers: the API is ready, and for every job module a runner waits for work."""
 
 import asyncio
-import json
 from collections.abc import Callable
 
 import httpx
-from kronik import subjects
 from nats.aio.client import Client
+
+from services.log import jetstream
 
 _LOOK_EVERY_S = 0.05
 
@@ -53,6 +53,5 @@ async def wait_for_runner(connection: Client, jobs: int) -> None:
 
 
 async def _listening(connection: Client) -> set[str]:
-    answer = await connection.request(f"$JS.API.CONSUMER.LIST.{subjects.STREAM}", b"", timeout=5)
-    consumers = json.loads(answer.data).get("consumers") or []
-    return {each["name"] for each in consumers if each["name"].startswith("runner-") and each["num_waiting"] > 0}
+    consumers = await jetstream.consumers(connection)
+    return {each.name for each in consumers if each.name.startswith("runner-") and each.num_waiting > 0}

@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from services.infra import lifecycle
+from services.log import subscription
 from services.log.append import Appended, Conflict, EventLog, Expected
-from services.scheduler import feed, loop
+from services.log.stored import START, Position
+from services.scheduler import loop
 from services.scheduler.loop import slot_id
 from tests.scheduling import (
     EVERY_MINUTE,
@@ -261,12 +263,12 @@ async def test_overlap_skip_waits_to_hear_of_the_run_that_another_scheduler_has_
         run_id = tick.jobs[0].fired[begin]
         await two.seen_run(run_id)
         two.runs.forget(JOB, run_id)
-        two.runs_feed.position = 0
-        monkeypatch.setattr(feed, "_PATIENCE_S", 0.1)
+        two.runs_feed.position = START
+        monkeypatch.setattr(subscription, "_REACHED_WITHIN_S", 0.1)
         tick = await two.scheduler.run_once()
         assert tick.jobs[0].problem == "the open runs are not known yet"
-        two.runs.take(subjects.trigger(JOB, "cron"), run_id)
-        two.runs_feed.position = run_id
+        two.runs.note(subjects.trigger(JOB, "cron"), run_id)
+        two.runs_feed.position = Position(run_id, "")
         await two.scheduler.run_once()
     assert await triggers(event_log, JOB) == [begin]
     assert await skips(event_log, JOB) == [(begin + MINUTE, "overlapped")]

@@ -7,7 +7,7 @@ def told(*subjects: str) -> OpenRuns:
     """The subjects, stored from sequence 1 on."""
     runs = OpenRuns()
     for sequence, subject in enumerate(subjects, start=1):
-        runs.take(subject, sequence)
+        runs.note(subject, sequence)
     return runs
 
 
@@ -37,7 +37,7 @@ def test_it_knows_who_is_executing_and_since_which_event() -> None:
     runs = told("jobs.trigger.A.cron", "jobs.run.A.1.started")
     assert runs.is_executing("A", 1)
     assert runs.latest_event("A", 1) == 2
-    runs.take("jobs.run.A.1.retrying", 3)
+    runs.note("jobs.run.A.1.retrying", 3)
     assert not runs.is_executing("A", 1)
 
 
@@ -46,5 +46,5 @@ def test_a_cancel_waits_while_an_attempt_runs() -> None:
     assert runs.cancel_requested.is_set()
     assert runs.waiting_to_be_cancelled("A") == []
     assert runs.latest_event("A", 1) == 2
-    runs.take("jobs.run.A.1.abandoned", 4)
+    runs.note("jobs.run.A.1.abandoned", 4)
     assert runs.waiting_to_be_cancelled("A") == [1]

@@ -27,7 +27,7 @@ from kronik.text import clean
 from msgspec import Struct
 
 from services.api.history.columns import Row, instant, json, terms_of
-from services.log.event_reader import Stored
+from services.log.stored import Position, Stored
 
 IDEMPOTENT: Final = "idempotent-"
 """How the ids of triggers begin that were sent with an Idempotency-Key."""
@@ -45,14 +45,8 @@ class Parked(Struct, frozen=True):
     excerpt: str
 
 
-class Checkpoint(Struct, frozen=True):
-    """The last event that is in the read model; (0, "") before the first."""
-
-    sequence: int
-    event_id: str
-
-
-START: Final = Checkpoint(0, "")
+Checkpoint = Position
+"""The last event that is in the read model."""
 
 
 def read(stored: Stored) -> Recorded | Parked:
@@ -66,13 +60,6 @@ def read(stored: Stored) -> Recorded | Parked:
 def park(stored: Stored, problem: str) -> Parked:
     excerpt = stored.body[:_EXCERPT].decode("utf-8", "replace")
     return Parked(stored.sequence, clean(stored.subject, 500), stored.time, clean(problem, 1000), clean(excerpt))
-
-
-def position(event: Recorded | Parked) -> Checkpoint:
-    """Names one message even in a stream that was restored: a message that can't be read is named by its time."""
-    if isinstance(event, Parked):
-        return Checkpoint(event.sequence, f"{event.sequence}@{event.time.isoformat()}")
-    return Checkpoint(event.sequence, clean(event.id))
 
 
 def run_id_in(subject: str) -> int:

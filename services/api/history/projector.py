@@ -23,15 +23,14 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.api.history import schema, stream, tables, upgrade
-from services.api.history.projections import Checkpoint, Fold, Parked, park, position, read, run_id_of
-from services.api.history.stream import CheckpointMismatch
+from services.api.history import schema, tables, upgrade
+from services.api.history.projections import Checkpoint, Fold, Parked, park, read, run_id_of
 from services.api.history.tables import Connection
 from services.infra import logs
 from services.infra.failpoints import failpoint
 from services.infra.lifecycle import end
-from services.log.append import LogUnavailable
-from services.log.event_reader import EventReader, ReaderLost, Stored, open_reader
+from services.log.stored import Stored
+from services.log.subscription import StreamReplaced, Subscription
 
 log = logs.get()
 
@@ -107,7 +106,7 @@ async def _project_singly(connection: Connection, checkpoint: Checkpoint, batch:
 async def _project(
     connection: Connection, checkpoint: Checkpoint, batch: Sequence[Stored], refused: str | None = None
 ) -> Projected:
-    reached = position(read(batch[-1]))
+    reached = batch[-1].position
     async with connection.transaction():
         await connection.execute(schema.statement("lock_writing"))
         change = _change(reached, await fold_in(connection, batch, refused))
@@ -171,11 +170,11 @@ class Projector:
         try:
             async with self._leading() as connection:
                 await self._follow(connection)
-        except CheckpointMismatch as mismatch:
+        except StreamReplaced as mismatch:
             return self._ended(State("stopped", str(mismatch)), _MISMATCH_S)
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             return self._ended(State("waiting", "the tables of the history are not there: run `kronik rebuild`"))
-        except (LogUnavailable, ReaderLost, NatsError, CheckpointMoved) as error:
+        except (NatsError, CheckpointMoved) as error:
             return self._ended(State("waiting", f"the stream: {error}"))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             return self._ended(State("waiting", f"Postgres: {error!r}"[:500]))
@@ -205,28 +204,34 @@ class Projector:
             connection.terminate()
 
     async def _follow(self, connection: Connection) -> None:
-        reconnects = self._nats.stats["reconnects"]
+        """Until something is not as it should be. Raises StreamReplaced, CheckpointMoved, and what asyncpg raises."""
         await upgrade.prepare(connection)
-        checkpoint = await tables.checkpoint(connection)
-        await stream.check(self._nats, checkpoint)
-        async with open_reader(self._nats, name=self._consumer, start=checkpoint.sequence + 1) as reader:
-            self.state = State("projecting")
-            log.info("projecting", checkpoint=checkpoint.sequence)
-            while True:
-                batch = await self._next(reader, connection, reconnects)
-                if batch:
-                    checkpoint = (await project(connection, checkpoint, batch)).checkpoint
 
-    async def _next(self, reader: EventReader, connection: Connection, reconnects: int) -> list[Stored]:
-        """The next batch. After a reconnect to NATS the stream may be another: raises ReaderLost to check it."""
-        arriving = asyncio.ensure_future(reader.next_batch())
+        async def take(batch: Sequence[Stored]) -> None:
+            await project(connection, stream.position, batch)
+
+        stream = Subscription(
+            self._nats,
+            self._consumer,
+            take,
+            position=await tables.checkpoint(connection),
+            on_problem=self._on_problem,
+        )
+        log.info("projecting", checkpoint=stream.position.sequence)
+        following = [asyncio.create_task(stream.run()), asyncio.create_task(_until_closed(connection))]
         try:
-            while not arriving.done():
-                await asyncio.wait({arriving}, timeout=_LOOK_S)
-                if self._nats.stats["reconnects"] != reconnects:
-                    raise ReaderLost("NATS was reconnected")
-                if connection.is_closed():
-                    raise asyncpg.InterfaceError("the connection was closed")
-            return arriving.result()
+            ended, _ = await asyncio.wait(following, return_when=asyncio.FIRST_COMPLETED)
+            ended.pop().result()
         finally:
-            await end([arriving])
+            await end(following)
+
+    def _on_problem(self, problem: str | None) -> None:
+        self.state = State("projecting") if problem is None else State("waiting", f"the stream: {problem}")
+
+
+async def _until_closed(connection: Connection) -> None:
+    """Raises InterfaceError once the connection is gone: an idle one says nothing by itself."""
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if connection.is_closed():
+            raise asyncpg.InterfaceError("the connection was closed")

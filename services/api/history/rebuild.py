@@ -15,17 +15,18 @@ from kronik import KronikError
 from msgspec import Struct
 from nats.aio.client import Client
 
-from services.api.history import schema, stream, tables, upgrade
+from services.api.history import schema, tables, upgrade
 from services.api.history.columns import Row, row_of, terms_of
-from services.api.history.projections import START, Checkpoint, Fold, position, read
+from services.api.history.projections import Checkpoint, Fold
 from services.api.history.projector import Change, fold_in, notify
 from services.api.history.replay import Replay, Source, open_source
 from services.api.history.schema import Table, statement
-from services.api.history.stream import CheckpointMismatch
 from services.api.history.tables import Connection
 from services.infra.clock import monotonic_s
 from services.log import connection as nats_connection
-from services.log.event_reader import Stored
+from services.log import jetstream, subscription
+from services.log.stored import START, Stored
+from services.log.subscription import StreamReplaced
 
 NEXT = "history_next"
 
@@ -136,8 +137,8 @@ class _Rebuild:
 
     async def run(self) -> RebuildReport:
         await self._claim()
-        extent = await stream.extent(self._nats)
-        self._last = extent.last
+        extent = (await jetstream.stream_info(self._nats)).state
+        self._last = extent.last_seq
         async with open_source(self._nats, self._url, "history-rebuild", extent.first) as source:
             checkpoint = await self._fill(source)
             carried_over = await self._index_and_carry_over(extent.first)
@@ -230,7 +231,7 @@ class _Rebuild:
         return checkpoint
 
     async def _fold_on(self, batch: list[Stored], checkpoint: Checkpoint) -> Checkpoint:
-        reached = position(read(batch[-1]))
+        reached = batch[-1].position
         async with self._db.transaction():
             await fold_in(self._db, batch)
             await self._set(checkpoint, reached)
@@ -242,8 +243,8 @@ class _Rebuild:
     async def _goal(self) -> int:
         """Where the live tables stand, but at least where the stream ended when the rebuild began."""
         live = await self._live_checkpoint()
-        there = await stream.extent(self._nats)
-        return max(self._last, min(live.sequence, there.last))
+        there = (await jetstream.stream_info(self._nats)).state
+        return max(self._last, min(live.sequence, there.last_seq))
 
     async def _live_checkpoint(self) -> Checkpoint:
         if not await self._db.fetchval(statement("has_live_tables")):
@@ -283,8 +284,8 @@ class _Rebuild:
 
     async def _mismatch(self) -> str | None:
         try:
-            await stream.check(self._nats, await self._live_checkpoint())
-        except CheckpointMismatch as mismatch:
+            await subscription.check(self._nats, await self._live_checkpoint())
+        except StreamReplaced as mismatch:
             return str(mismatch)
         return None
 

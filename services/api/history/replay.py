@@ -10,10 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from kronik.run import Run
 from nats.aio.client import Client
 
-from services.api.history.projections import START, Checkpoint, Fold, Parked, position, read, run_id_of
+from services.api.history.projections import Checkpoint, Fold, Parked, read, run_id_of
 from services.api.history.wire import WireReader, WireRefused, open_wire
 from services.infra import logs
-from services.log.event_reader import EventReader, Stored, open_reader
+from services.log.event_reader import EventReader, open_reader
+from services.log.stored import START, Stored
 
 log = logs.get()
 
@@ -82,4 +83,4 @@ class Replay:
                     self.finished.append(runs.pop(run_id))
         fold.changed.clear()
         if batch:
-            self.checkpoint = position(event)
+            self.checkpoint = batch[-1].position

@@ -23,7 +23,8 @@ from services.api.history.schema import Table, statement
 from services.api.history.tables import Connection
 from services.infra.clock import monotonic_s
 from services.log import connection as nats_connection
-from services.log.event_reader import Stored
+from services.log import jetstream, subscription
+from services.log.stored import Stored
 
 LISTED = 1_000
 """So many differences are listed; all are counted."""
@@ -83,7 +84,7 @@ def _silent(_: Progress) -> None:
 
 
 async def verify(nats_url: str, dsn: str, on_progress: Callable[[Progress], None] = _silent) -> VerifyReport:
-    """Compare. Raises OtherVersion, CheckpointMismatch where history and stream don't belong together, ReaderLost,
+    """Compare. Raises OtherVersion, StreamReplaced where history and stream don't belong together, ReaderLost,
     LogUnavailable.
     """
     nats = await nats_connection.connect(nats_url, "verify")
@@ -91,7 +92,7 @@ async def verify(nats_url: str, dsn: str, on_progress: Callable[[Progress], None
         async with _snapshot(dsn) as (connection, checkpoint):
             if await upgrade.model(connection) != schema.VERSION:
                 raise OtherVersion("the history was made by another version of Kronik: run `kronik rebuild`")
-            await stream.check(nats, checkpoint)
+            await subscription.check(nats, checkpoint)
             return await _Verify(nats, nats_url, connection, checkpoint, on_progress).run()
     finally:
         await nats_connection.close(nats)
@@ -130,7 +131,7 @@ class _Verify:
         self._listed = 0
 
     async def run(self) -> VerifyReport:
-        self._first = (await stream.extent(self._nats)).first
+        self._first = (await jetstream.stream_info(self._nats)).state.first
         replay = await self._fold()
         parked = await self._fold_late(replay)
         await self._find_surplus()

@@ -12,14 +12,16 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote, urlsplit
 
-from kronik import KronikError, subjects
+from kronik import KronikError
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
-from services.log.event_reader import ReaderLost, Stored
+from services.log import jetstream
+from services.log.event_reader import ReaderLost
+from services.log.jetstream import ApiRefused, LogUnavailable
+from services.log.protocol import text
+from services.log.stored import Stored, time_of
 
 _REQUEST = 5_000
 _HEARTBEAT_S = 5
@@ -27,11 +29,10 @@ _EXPIRES_S = 30
 _CONNECT_S = 5
 _CHUNK = 2**20
 _NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ID_LINE = b"\r\nNats-Msg-Id:"
+_ID = b"Nats-Msg-Id"
 
 _HEAD = re.compile(
-    rb"H?MSG (\S+) \S+ (?:\$JS\.ACK\.(?:[^. ]+\.[^. ]+\.)?[^. ]+\.[^. ]+\.\d+\.(\d+)\.(\d+)\.(\d+)\.(\d+)[^ ]* )?"
+    rb"H?MSG ([^ ]+) [^ ]+ (?:\$JS\.ACK\.(?:[^. ]+\.[^. ]+\.)?[^. ]+\.[^. ]+\.\d+\.(\d+)\.(\d+)\.(\d+)\.(\d+)[^ ]* )?"
     rb"(?:(\d+) )?(\d+)\r\n"
 )
 """A message's first line: subject, reply (a status has none), size of the headers where there are some, size of all.
@@ -47,14 +48,13 @@ class WireRefused(KronikError):
 class WireReader:
     """Batches of stored messages, from open_wire()."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, consumer: str, inbox: str) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, consumer: str, request: bytes
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._consumer = consumer
-        body = {"batch": _REQUEST, "expires": _EXPIRES_S * _NS, "idle_heartbeat": _HEARTBEAT_S * _NS}
-        self._request = _publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{consumer}", inbox, json.dumps(body).encode()
-        )
+        self._request = request
         self._rest = b""
         self._owed = 0
         self._delivered = 0
@@ -92,14 +92,14 @@ class WireReader:
                 break
             begin = after + 2
             header = data[start:body]
-            if header and not header.startswith(b"NATS/1.0\r\n"):
-                self._on_status(header.decode())
+            if sequence is None:  # not a delivery: the server's own word
+                self._on_status(text(header))
                 continue
             self._delivered += 1
             if int(delivery) != self._delivered:
                 raise ReaderLost(f"consumer {self._consumer} skipped from {self._delivered - 1} to {int(delivery)}")
-            time = _EPOCH + timedelta(0, 0, int(stamp) // 1000)
-            found.append(Stored(int(sequence), subject.decode(), time, data[body:after], _msg_id(header), int(behind)))
+            time = time_of(int(stamp))
+            found.append(Stored(int(sequence), text(subject), time, data[body:after], _msg_id(header), int(behind)))
         self._owed -= len(found)
         self._rest = data[begin:]
         return found
@@ -131,11 +131,12 @@ class WireReader:
 
 
 def _msg_id(header: bytes) -> str | None:
-    at = header.find(_ID_LINE)
-    if at < 0:
+    """As nats-py reads it: the last one of this name."""
+    if _ID not in header:
         return None
-    value = header[at + len(_ID_LINE) : header.index(b"\r\n", at + 2)]
-    return value.strip().decode("utf-8", "surrogateescape")
+    lines = (line.partition(b":") for line in header.split(b"\r\n"))
+    found = [value for name, colon, value in lines if colon and name.strip() == _ID]
+    return text(found[-1].strip()) if found else None
 
 
 def _publish(subject: str, reply: str, body: bytes) -> bytes:
@@ -150,11 +151,12 @@ async def open_wire(connection: Client, url: str, name: str, start: int) -> Asyn
     try:
         await _hello(reader, writer, url, inbox)
         await _create_consumer(connection, name, start)
-        yield WireReader(reader, writer, name, inbox)
+        body = jetstream.pull_request(batch=_REQUEST, expires_s=_EXPIRES_S, heartbeat_s=_HEARTBEAT_S)
+        yield WireReader(reader, writer, name, _publish(jetstream.pull_subject(connection, name), inbox, body))
     finally:
         writer.transport.abort()
         if connection.is_connected:
-            await connection.publish(f"$JS.API.CONSUMER.DELETE.{subjects.STREAM}.{name}")
+            await jetstream.forget_consumer(connection, name)
 
 
 async def _connect(connection: Client, url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -200,11 +202,8 @@ async def _create_consumer(connection: Client, name: str, start: int) -> None:
         "num_replicas": 1,
         "inactive_threshold": 60 * _NS,
     }
-    body = json.dumps({"stream_name": subjects.STREAM, "config": config}).encode()
     try:
-        await connection.request(f"$JS.API.CONSUMER.DELETE.{subjects.STREAM}.{name}", timeout=_CONNECT_S)
-        answer = await connection.request(f"$JS.API.CONSUMER.CREATE.{subjects.STREAM}.{name}", body, timeout=_CONNECT_S)
-    except NatsError as error:
-        raise ReaderLost(f"consumer {name}: {error!r}") from error
-    if "error" in (made := json.loads(answer.data)):
-        raise ReaderLost(f"consumer {name}: {made['error'].get('description')}")
+        await jetstream.delete_consumer(connection, name)
+        await jetstream.create_consumer(connection, config)
+    except (LogUnavailable, ApiRefused) as error:
+        raise ReaderLost(f"consumer {name}: {error}") from error

@@ -11,15 +11,16 @@ from nats.aio.client import Client
 
 from services.api.changes import Changes
 from services.api.history import queries, tables
-from services.api.history import stream as nats_stream
 from services.api.history.projections import Checkpoint
 from services.api.history.projector import CheckpointMoved, Projector, State, project
-from services.api.history.stream import CheckpointMismatch
 from services.api.history.tables import Connection
 from services.infra.lifecycle import end
 from services.log import connection as nats_connection
-from services.log.event_reader import Stored, open_reader
+from services.log import subscription
+from services.log.event_reader import open_reader
 from services.log.provision import provision
+from services.log.stored import Stored
+from services.log.subscription import StreamReplaced
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, project_all
 from tests.servers import NatsServer
 
@@ -111,7 +112,7 @@ async def test_poison_is_parked_and_history_goes_on(
     assert (parked["sequence"], parked["subject"]) == (poison, subject)
     assert problem in parked["problem"]
     assert len(await rows(db)) == 1
-    await nats_stream.check(nats_client, await tables.checkpoint(writer))
+    await subscription.check(nats_client, await tables.checkpoint(writer))
 
 
 async def test_an_event_of_no_run_is_parked(
@@ -129,7 +130,7 @@ async def test_a_checkpoint_on_a_message_that_cannot_be_read_is_known_again(
     poison = await stream.publish(f"jobs.run.{JOB}.1.started", b"nonsense")
     checkpoint = await project_all(writer, nats_client, poison)
     assert checkpoint.event_id.startswith(f"{poison}@")
-    await nats_stream.check(nats_client, checkpoint)
+    await subscription.check(nats_client, checkpoint)
 
 
 async def test_what_postgres_refuses_is_parked_alone(
@@ -237,8 +238,8 @@ async def test_another_stream_stops_the_projector_and_readiness_says_so(
     await api.projected(run_id + 2)
     client = api.app.state.log.connection
     await db.execute("UPDATE history.checkpoint SET event_id = 'of-another-stream'")
-    with pytest.raises(CheckpointMismatch, match="of-another-stream"):
-        await nats_stream.check(client, await queries.position(api.app.state.pool))
+    with pytest.raises(StreamReplaced, match="of-another-stream"):
+        await subscription.check(client, await queries.position(api.app.state.pool))
     await stream.trigger()
     state = await stopped(api.app.state.projector)
     assert "of-another-stream" in (state.problem or "")
@@ -254,8 +255,8 @@ async def test_a_stream_that_is_shorter_than_the_history_is_a_mismatch(
     checkpoint = await project_all(writer, nats_client, await stream.trigger())
     await nats_client.request("$JS.API.STREAM.DELETE.JOBS", timeout=5)
     await provision(nats_client, replicas=1)
-    with pytest.raises(CheckpointMismatch, match=f"stands at event {checkpoint.sequence}"):
-        await nats_stream.check(nats_client, checkpoint)
+    with pytest.raises(StreamReplaced, match=rf"event {checkpoint.sequence} .* has none there"):
+        await subscription.check(nats_client, checkpoint)
 
 
 async def test_the_api_starts_before_nats_and_postgres_answer(database_url: str, nats_server: NatsServer) -> None:

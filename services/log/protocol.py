@@ -1,0 +1,100 @@
+"""The NATS protocol as a client reads it, proof against what strangers had stored.
+
+A subject may hold any byte but a blank, a tab and a line's end, and headers may hold all of them; nats-server stores
+and delivers both as they came. nats-py's own parser takes a vertical tab for a blank, and gives its connection up on a
+subject or a status line that is not UTF-8: one such message in the stream, and whoever reads it
+connects, reads it, and connects again. This one cuts messages where the server says that they end, and makes text of
+what it passes on. It is also several times as fast, because it takes a chunk apart without copying the rest of it.
+"""
+
+from typing import Any, Final
+
+from nats.aio.client import Client
+from nats.errors import ProtocolError
+from nats.protocol.parser import AWAITING_MSG_PAYLOAD
+from nats.protocol.parser import Parser as NatsParser
+
+_HEADERS: Final = b"NATS/1.0\r\n"
+_STATUS: Final = b"NATS/1.0 "
+_PLAIN: Final = bytes([*b"\t\r\n", *range(0x20, 0x7F)])
+_ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F) if code not in b"\t\r\n"}
+_LONGEST_LINE: Final = 2**20
+"""The server's own limit for a line is 4 kB by default; what it says of itself on INFO can be longer."""
+
+
+def harden(connection: Client) -> Client:
+    """Give a connection this parser; what it has read and not yet understood is taken over. The connection itself."""
+    before = connection._ps
+    if not isinstance(before, Parser):
+        assert before.state != AWAITING_MSG_PAYLOAD, "nothing was subscribed to yet"
+        connection._ps = Parser(connection)
+        connection._ps.buf = before.buf
+    return connection
+
+
+def text(raw: bytes) -> str:
+    """Text that can be stored and compared; control characters and what is not UTF-8 stand there as `\\xff`.
+
+    Where headers are read their ends are stripped, of a form feed too: `…admin\\x0c` must not become `…admin`.
+    """
+    if not raw.translate(None, _PLAIN):
+        return raw.decode()
+    return raw.decode("utf-8", "backslashreplace").translate(_ESCAPED)
+
+
+class Parser(NatsParser):
+    """Takes the place of nats-py's: the connection calls parse() with every chunk, and reset() when it was lost."""
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Raises ProtocolError for what is not the protocol."""
+        buffer = self.buf
+        buffer += data
+        begin = 0
+        while self.buf is buffer and (after := await self._take(buffer, begin)) > begin:
+            begin = after
+        del buffer[:begin]
+
+    async def _take(self, buffer: bytearray, begin: int) -> int:
+        """Where the message or the line ends that begins here, once it was taken; `begin` while it is not whole."""
+        end = buffer.find(b"\r\n", begin)
+        if end < 0:
+            if len(buffer) - begin > _LONGEST_LINE:
+                raise ProtocolError("nats: a line without an end")
+            return begin
+        if not buffer.startswith((b"MSG ", b"HMSG "), begin):
+            await self._on_line(bytes(buffer[begin:end]))
+            return end + 2
+        words = bytes(buffer[begin:end]).split(b" ")
+        start = end + 2
+        after = start + int(words[-1])
+        if len(buffer) < after + 2:
+            return begin
+        body, headers = start, None
+        if words[0] == b"HMSG":
+            body = start + int(words.pop(-2))
+            headers = readable(bytes(buffer[start:body]))
+        reply = words[3] if len(words) == 5 else b""
+        await self._on_message(int(words[2]), _utf8(words[1]), reply, bytes(buffer[body:after]), headers)
+        return after + 2
+
+    async def _on_message(self, sid: int, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
+        client: Any = self.nc
+        await client._process_msg(sid, subject, reply, body, headers)
+
+    async def _on_line(self, line: bytes) -> None:
+        """Everything but messages is rare, and the server's own: nats-py reads it."""
+        await _Lines(self.nc).parse(line + b"\r\n")
+
+
+class _Lines(NatsParser):
+    """nats-py's parser, for one whole line."""
+
+
+def readable(headers: bytes) -> bytes:
+    """Headers as nats-py can read them: a first line of NATS/1.0, and UTF-8 throughout."""
+    usual = headers.startswith(_HEADERS) or (headers.startswith(_STATUS) and b"\r\n" in headers)
+    return _utf8(headers if usual else _HEADERS + headers)
+
+
+def _utf8(raw: bytes) -> bytes:
+    return text(raw).encode() if raw.translate(None, _PLAIN) else raw

@@ -1,0 +1,140 @@
+"""A message as it stands in the stream, however it was read: all that strangers chose in it is text.
+
+The server says what it is of a message (its sequence, its subject, its time) either in the ack subject that a delivery
+carries, or, on a direct get, in headers that it writes behind the message's own. A status comes without either. So
+what a message is never depends on a header that its writer can have set.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from kronik import codec
+from kronik.errors import InvalidEvent, InvalidName
+from kronik.events import Recorded, Unknown
+from kronik.text import clean
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+_ACK: Final = "$JS.ACK."
+_SEQUENCE: Final = "Nats-Sequence"
+_MSG_ID: Final = "Nats-Msg-Id"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Position(Struct, frozen=True):
+    """A place in the stream and what stands there: (0, "") before the first event.
+
+    event_id: made of the server's sequence and time, because an id is its writer's choice. Where a stream lost its
+    tail or was made anew, another message stands at the same sequence, stored at another time.
+    """
+
+    sequence: int
+    event_id: str
+
+
+START: Final = Position(0, "")
+
+
+class Status(Struct, frozen=True):
+    """What the server says instead of a message. 100: a heartbeat. pending: messages that were asked for in vain."""
+
+    code: str
+    text: str
+    pending: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"
+
+
+class Stored(Struct, frozen=True):
+    """A message as it stands in the stream, not decoded. behind: how many more were there after it when it was read."""
+
+    sequence: int
+    subject: str
+    time: datetime
+    body: bytes
+    msg_id: str | None = None
+    behind: int = 0
+
+    @property
+    def position(self) -> Position:
+        return Position(self.sequence, f"{self.sequence}@{self.time.isoformat()}")
+
+    def stands_at(self, position: Position) -> bool:
+        """Whether this is what was read at the position; one that version 0.1 kept names the event's own id."""
+        return position in (self.position, Position(self.sequence, clean(self.recorded().id)))
+
+    def decode(self) -> Recorded:
+        """Raises InvalidName, InvalidEvent."""
+        return codec.decode(self.subject, self.body, sequence=self.sequence, time=self.time, msg_id=self.msg_id)
+
+    def decode_or_none(self) -> Recorded | None:
+        """For readers that leave what can't be read to the projector, which parks it."""
+        try:
+            return self.decode()
+        except (InvalidName, InvalidEvent):
+            return None
+
+    def recorded(self) -> Recorded:
+        """The event; as Unknown where it can't be decoded, for readers that must expect it all the same."""
+        try:
+            return self.decode()
+        except (InvalidName, InvalidEvent) as error:
+            id = self.msg_id or self.position.event_id
+            return Recorded(self.sequence, self.subject, self.time, id, Unknown("unreadable", str(error)))
+
+
+def is_delivery(message: Msg) -> bool:
+    """Whether a consumer delivered it; what arrives on our inbox otherwise is the server's word, not a message."""
+    return message.reply.startswith(_ACK)
+
+
+def delivered(message: Msg) -> tuple[Stored, int]:
+    """A message that a consumer delivered, and which of the consumer's deliveries it is (from 1).
+
+    Read from its reply: $JS.ACK.[domain.account.]<stream>.<consumer>.<n>.<sequence>.<delivery>.<ns>.<pending>[.token]
+    """
+    parts = message.reply.split(".")
+    sequence, delivery, stamp, behind = parts[5:9] if len(parts) == 9 else parts[7:11]
+    headers = message.headers
+    stored = Stored(
+        int(sequence),
+        message.subject,
+        time_of(int(stamp)),
+        message.data,
+        headers.get(_MSG_ID) if headers else None,
+        int(behind),
+    )
+    return stored, int(delivery)
+
+
+def fetched(message: Msg) -> Stored | Status:
+    """What came of a direct get. The server writes its headers last, and the last of a name is the one that counts."""
+    headers = message.headers or {}
+    if _SEQUENCE not in headers:
+        return status(message)
+    return Stored(
+        int(headers[_SEQUENCE]),
+        headers["Nats-Subject"],
+        parse_time(headers["Nats-Time-Stamp"]),
+        message.data,
+        headers.get(_MSG_ID),
+    )
+
+
+def status(message: Msg) -> Status:
+    """The server's word, of a message that is neither a delivery nor the answer to a get."""
+    headers = message.headers or {}
+    pending = headers.get("Nats-Pending-Messages")
+    return Status(headers.get("Status", ""), headers.get("Description", ""), int(pending) if pending else None)
+
+
+def time_of(nanoseconds: int) -> datetime:
+    """To microseconds, as Postgres keeps them."""
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def parse_time(text: str) -> datetime:
+    """RFC 3339 with up to nine decimals; the last three are cut, as Postgres keeps microseconds."""
+    head, _, fraction = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(f"{head}.{fraction[:6].ljust(6, '0')}+00:00")

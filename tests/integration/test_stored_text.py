@@ -1,0 +1,119 @@
+"""What is stored is text: whatever protocol words a stranger's message spells, nothing stalls and nothing is hidden."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from nats.aio.client import Client
+
+from services.api.history.wire import open_wire
+from services.log import connection as nats_connection
+from services.log import jetstream
+from services.log.append import EventLog
+from services.log.event_reader import open_reader
+from services.log.protocol import text
+from services.log.provision import provision
+from services.log.stored import Stored, delivered, is_delivery
+from tests import servers, strangers
+from tests.strangers import HEADERS, SUBJECTS, Stranger, stranger
+
+Message = tuple[bytes, bytes | None, bytes]
+
+
+async def read_up_to(reader: Any, last: int) -> list[Stored]:
+    found: list[Stored] = []
+    async with asyncio.timeout(10):
+        while not found or found[-1].sequence < last:
+            found += await reader.next_batch()
+    return found
+
+
+async def store(by: Stranger, messages: Sequence[Message]) -> dict[int, Message]:
+    """What was stored of them, by sequence."""
+    sequences = [await by.store(*message) for message in messages]
+    return {sequence: message for sequence, message in zip(sequences, messages, strict=True) if sequence}
+
+
+async def assert_read_by_everybody(client: Client, url: str, stored: dict[int, Message]) -> None:
+    """Reader, raw reader, reads by sequence and by subject: each sees every message, and the same."""
+    first, last = min(stored), max(stored)
+    async with open_reader(client, name="strangers", start=first) as reader:
+        read = await read_up_to(reader, last)
+    async with open_wire(client, url, "strangers-wire", first) as wire:
+        raw = await read_up_to(wire, last)
+    got = [found for sequence in stored for found in await jetstream.get(client, {"seq": sequence})]
+    batch = await jetstream.get(client, {"seq": first, "next_by_subj": ">", "batch": 1000})
+    for found in (read, raw, got, batch):
+        assert [each.sequence for each in found] == list(stored)
+        assert [each.body for each in found] == [body for _, _, body in stored.values()]
+        assert [each.subject for each in found] == [text(subject) for subject, _, _ in stored.values()]
+        assert [each.position for each in found] == [each.position for each in read]
+        assert all(each.stands_at(each.position) for each in found)
+    assert [each.msg_id for each in raw] == [each.msg_id for each in read]
+    assert client.stats["reconnects"] == 0
+
+
+async def test_every_known_poison_is_read_by_everybody(nats_server: servers.NatsServer, nats_client: Client) -> None:
+    known = [(b"jobs.trigger.X.crm", header, b"{}") for header in HEADERS]
+    known += [(subject, None, b"{}") for subject in SUBJECTS]
+    async with stranger(nats_server.port) as by:
+        stored = await store(by, known)
+        assert len(stored) == len(known)
+        await assert_read_by_everybody(nats_client, nats_server.url, stored)
+
+
+async def test_a_pull_takes_a_trigger_with_any_header_for_a_trigger(
+    nats_server: servers.NatsServer, nats_client: Client
+) -> None:
+    await jetstream.create_consumer(
+        nats_client, {"durable_name": "pulled", "filter_subject": "jobs.trigger.X.*", "ack_policy": "explicit"}
+    )
+    async with stranger(nats_server.port) as by:
+        stored = await store(by, [(b"jobs.trigger.X.crm", header, b"{}") for header in HEADERS])
+    inbox = nats_client.new_inbox()
+    answers = await nats_client.subscribe(inbox)
+    request = jetstream.pull_request(batch=len(stored), expires_s=5)
+    await jetstream.pull(nats_client, "pulled", inbox, request)
+    for sequence in stored:
+        message = await answers.next_msg(timeout=5)
+        assert is_delivery(message)
+        assert delivered(message)[0].sequence == sequence
+
+
+async def test_a_run_with_any_header_is_read(
+    nats_server: servers.NatsServer, nats_client: Client, event_log: EventLog
+) -> None:
+    async with stranger(nats_server.port) as by:
+        stored = await store(by, [(b"jobs.trigger.X.crm", header, b'{"a":1}') for header in HEADERS])
+    for sequence in stored:
+        found = await event_log.read_run(sequence)
+        assert found is not None
+        assert found[0].params == {"a": 1}
+    last = await event_log.last("jobs.trigger.X.*")
+    assert last is not None
+    assert last.sequence == max(stored)
+
+
+async def _store_and_read(messages: list[Message], server: servers.NatsServer, client: Client) -> None:
+    async with stranger(server.port) as by:
+        if stored := await store(by, messages):
+            await assert_read_by_everybody(client, server.url, stored)
+
+
+def test_whatever_is_stored_is_read_by_everybody() -> None:
+    """One server and one loop for all examples: what was stored before stays, and is no reason to stumble."""
+    with servers.nats() as server, asyncio.Runner() as runner:
+        client = runner.run(nats_connection.connect(server.url, "reader"))
+        runner.run(provision(client, replicas=1))
+
+        @settings(max_examples=60, phases=[Phase.generate])
+        @given(st.lists(st.tuples(strangers.subjects, strangers.blocks, strangers.bodies), min_size=1, max_size=12))
+        def holds(messages: list[Message]) -> None:
+            runner.run(_store_and_read(messages, server, client))
+
+        try:
+            holds()
+        finally:
+            runner.run(nats_connection.close(client))
