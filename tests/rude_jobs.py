@@ -2,8 +2,11 @@
 
 import asyncio
 import contextvars
+import ctypes
 import logging
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -127,3 +130,25 @@ async def spins(run: RunContext, params: NoParams) -> None:
     """Holds the loop, and never lets go."""
     while True:
         time.sleep(0.05)  # noqa: ASYNC251
+
+
+@job("DEADLY", concurrency=4, retry=Retry(attempts=3, wait=seconds(0.1), max_wait=seconds(0.1)), timeout=seconds(20))
+async def deadly(run: RunContext, params: Deed) -> None:
+    """Kills the process it is in, in every way there is."""
+    await asyncio.sleep(params.ms / 1000)
+    match params.what:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "abort":
+            os.abort()
+        case "segfault":
+            ctypes.string_at(0)
+        case "os exit":
+            os._exit(9)
+
+
+@job("HOLDS_GIL", concurrency=4, retry=ONCE, timeout=seconds(20))
+def holds_gil(run: RunContext, params: Deed) -> dict[str, int]:
+    """As a C extension does that never lets go."""
+    ctypes.PyDLL(None).usleep(params.ms * 1000)
+    return {"attempt": run.attempt}

@@ -68,8 +68,9 @@ AbandonReason = Literal["lost", "drained", "timeout"]
 class Abandoned(Event, frozen=True, omit_defaults=True):
     """The attempt ended without an outcome.
 
-    lost: its runner died, hung or was cut off. drained: its runner was stopped by a deploy; does not
-    count against the retry policy. timeout: the job ignored its timeout or its cancellation.
+    lost: its runner died, hung or was cut off; a run's first ten don't count against the retry policy.
+    drained: its runner was stopped by a deploy; does not count either. timeout: the job ignored its
+    timeout or its cancellation.
     """
 
     attempt: Count

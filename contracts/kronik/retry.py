@@ -13,8 +13,9 @@ LONGEST = timedelta(days=30)
 class Retry:
     """A job's retry policy.
 
-    attempts: tries in all, the first one included; 1 means no retry. Attempts that a deploy
-        cut short don't count; attempts whose runner died do.
+    attempts: tries in all, the first one included; 1 means no retry. Attempts that a deploy cut short don't
+        count, nor do the first ten whose process died or was cut off: whose doing that was can't be told, so such a
+        run goes on in a process of its own, where it can.
     wait, max_wait: the pause before the second attempt and the longest pause; it doubles with
         every attempt, and up to a quarter is added at random so that failed runs don't return in step.
     never: exception classes that end the run at once, besides `PermanentError`.

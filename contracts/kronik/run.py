@@ -13,7 +13,7 @@ The first terminal event in stream order wins; whatever else arrives is ignored 
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -47,6 +47,7 @@ class Run(Struct, frozen=True, kw_only=True):
     id: the trigger's sequence. token: the sequence of the latest `started`, 0 before the first.
     version: the sequence of the run's latest event, 0 before the first: what an append expects.
     attempt: the latest attempt, from 1; 0 before the first. failures: attempts that count against the policy.
+    lost: attempts whose process died, hung or was cut off: whose doing that was is not known.
     traceback: where `error` came from, as the last attempt told it; None where it told nothing.
     problem: why the trigger can't run, for a trigger that is malformed.
     ignored: events that came after the end or out of turn; anything but 0 is a defect.
@@ -67,6 +68,7 @@ class Run(Struct, frozen=True, kw_only=True):
     token: int = 0
     attempt: int = 0
     failures: int = 0
+    lost: int = 0
     incarnation: str | None = None
     timeout_ms: int = 0
     started_at: Instant | None = None
@@ -163,13 +165,14 @@ def evolve(run: Run, recorded: Recorded) -> Run:
         case Abandoned(reason="drained"):
             return replace(run, phase="retrying", version=version)
         case Abandoned():
-            error = clean(event.detail) or run.error
+            blameless = event.reason == "lost"
             return replace(
                 run,
                 phase="retrying",
                 version=version,
-                failures=run.failures + 1,
-                error=error,
+                failures=run.failures + (not blameless),
+                lost=run.lost + blameless,
+                error=clean(event.detail) or run.error,
                 traceback=clean_traceback(event.traceback),
             )
         case CancelRequested():
@@ -215,6 +218,14 @@ def _in_turn(run: Run, event: RunEvent) -> bool:
             assert_never(event)
 
 
+LOST_FOR_NOTHING: Final = 10
+"""Attempts of a run that may be lost before they count as its own failures.
+
+A process that dies takes all its runs' attempts, and nothing tells which of them killed it. Runners perform what was
+lost once in a process of its own: if it kills that, it is known for certain, and counts at once.
+"""
+
+
 class Wait(Struct, frozen=True):
     """Nothing to append yet: come back at `until`."""
 
@@ -240,15 +251,19 @@ def decide_delivery(
         return Cancelled(attempt=run.attempt, by=run.cancel_requested_by)
     if run.problem is not None:
         return Failed(attempt=run.attempt, error=run.problem, error_type="InvalidTrigger")
-    if run.failures >= policy.attempts:
+    if _counted(run) >= policy.attempts:
         return _exhausted(run)
     if run.retry_at is not None and run.retry_at > now:
         return Wait(run.retry_at)
     return Started(attempt=run.attempt + 1, incarnation=incarnation, timeout_ms=timeout_ms)
 
 
+def _counted(run: Run) -> int:
+    return run.failures + max(0, run.lost - LOST_FOR_NOTHING)
+
+
 def _exhausted(run: Run) -> Failed:
-    tries = "its only attempt" if run.failures == 1 else f"{run.failures} attempts"
+    tries = "its only attempt" if run.attempt == 1 else f"{run.attempt} attempts"
     why = run.error or "each time its runner died, hung or was cut off before the job ended"
     return Failed(
         attempt=run.attempt,
@@ -270,7 +285,7 @@ def decide_error(
     traceback: str | None = None,
 ) -> Retrying | Failed:
     """What follows an attempt that raised. jitter: 0 to 1, how much of the extra quarter to wait."""
-    if permanent or run.failures + 1 >= policy.attempts:
+    if permanent or _counted(run) + 1 >= policy.attempts:
         return Failed(attempt=run.attempt, error=error, error_type=error_type, traceback=traceback)
     wait_ms = backoff_ms(policy, run.failures + 1, jitter)
     return Retrying(

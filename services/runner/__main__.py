@@ -27,6 +27,7 @@ from services.runner.attempt import Attempts
 from services.runner.consumer import Consumers
 from services.runner.isolation import Isolation
 from services.runner.lease import LeaseKeeper
+from services.runner.suspects import Suspects
 
 log = logs.get()
 
@@ -42,7 +43,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
 
     def told_to_stop() -> None:
         if not pulling.is_set():
-            os._exit(0)  # it holds nothing yet, and may be waiting for NATS without end
+            exits.end_process(0)  # it holds nothing yet, and may be waiting for NATS without end
         ending.set()
 
     stopping.on_signal(asyncio.get_running_loop(), told_to_stop, config.grace_s, REPLACE_ME)
@@ -65,6 +66,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
         grace_s=config.grace_s,
         threads=ThreadPoolExecutor(max_workers=config.slots * len(jobs), thread_name_prefix="job"),
         isolation=isolation,
+        suspects=Suspects(),
         replace_me=replace_me,
     )
     consumers = Consumers(broker, attempts, jobs, config.slots, config.ack_wait_s, options["inbox_prefix"] + b".")
@@ -96,13 +98,13 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
 async def gave_up() -> None:
     """The NATS client closed for good: no event and no acknowledgement can leave this process any more."""
     log.error("nats_gave_up", status=NATS_CLOSED)
-    os._exit(NATS_CLOSED)
+    exits.end_process(NATS_CLOSED)
 
 
 def hung(run_ids: list[int]) -> None:
     """A job holds the event loop beyond its time: its neighbours' attempts would never end, nor would this process."""
     log.error("event_loop_hangs", runs=run_ids, status=REPLACE_ME)
-    os._exit(REPLACE_ME)
+    exits.end_process(REPLACE_ME)
 
 
 async def announce(event_log: EventLog, job: Job) -> None:
@@ -151,7 +153,7 @@ async def run_and_exit(config: settings.RunnerSettings, jobs: dict[str, Job]) ->
     status = await run(config, jobs)
     stopping.end_children()
     log.info("runner_stopped", status=status)
-    os._exit(status)
+    exits.end_process(status)
 
 
 def main() -> None:
@@ -160,6 +162,7 @@ def main() -> None:
         sys.path.insert(0, os.getcwd())  # job modules may stand where the runner is started
         logs.configure("runner", log_format=config.log_format, level=config.log_level)
         voices.listen()
+        exits.refuse_in_jobs()
         exits.run(uvloop.new_event_loop(), run_and_exit(config, registry.load(config.jobs)))
     except KronikError as error:
         sys.exit(f"kronik runner: {error}")

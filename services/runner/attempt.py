@@ -42,6 +42,7 @@ from services.runner.lease import LeaseKeeper
 from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, timed_out
 from services.runner.performance import perform
 from services.runner.registry import milliseconds, policy
+from services.runner.suspects import Suspects
 
 log = logs.get()
 
@@ -80,6 +81,7 @@ class Attempts:
     grace_s: float
     threads: ThreadPoolExecutor
     isolation: Isolation
+    suspects: Suspects
     replace_me: asyncio.Event
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     holdings: dict[int, Holding] = field(default_factory=dict)
@@ -165,6 +167,8 @@ class Attempts:
                 case Started() | Abandoned() | Failed() | Cancelled():
                     failpoint(f"before_{type(step).__name__.lower()}")
                     won = await self._append(holding, step)
+                    if isinstance(step, Abandoned):
+                        self.suspects.add(job.job_type)
                     if won and isinstance(step, Started) and isinstance(params, Params):
                         failpoint("after_claim")
                         return await self._attempt(job, holding, params, now)
@@ -208,7 +212,7 @@ class Attempts:
     async def _perform(self, job: Job, params: Params, holding: Holding, context: Context) -> Outcome:
         lines = asyncio.create_task(publish_lines(self.log.connection, context))
         try:
-            if job.isolation == "process":
+            if job.isolation == "process" or self.suspects.includes(holding.run):
                 return await self.isolation.perform(job, params, context, holding.stop, self.grace_s)
             return await perform(job, params, context, holding.stop, self.threads, self.grace_s)
         finally:

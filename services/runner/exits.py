@@ -5,18 +5,33 @@ which loses nothing, and the attempt that the task belongs to is told.
 """
 
 import asyncio
+import os
 import weakref
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from services.infra import logs
 from services.runner import voices
+from services.runner.outcome import JobExited
 
 log = logs.get()
 
 Exit = SystemExit | KeyboardInterrupt
+end_process = os._exit
+"""The real one."""
 _attempts: "weakref.WeakKeyDictionary[object, asyncio.Future[Exit]]" = weakref.WeakKeyDictionary()
+
+
+def refuse_in_jobs() -> None:
+    """os._exit() of a job in this process, too, is an exception of that job; in what it forks it is what it was."""
+
+    def exit_unless_in_a_job(status: int) -> NoReturn:
+        if voices.current() is not None:
+            raise JobExited(f"the job called os._exit({status})")
+        end_process(status)
+
+    os._exit = exit_unless_in_a_job
 
 
 def watch(attempt: object) -> asyncio.Future[Exit]:

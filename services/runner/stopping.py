@@ -14,6 +14,7 @@ from collections.abc import Callable
 import psutil
 
 from services.infra import logs
+from services.runner import exits
 
 log = logs.get()
 
@@ -57,7 +58,7 @@ def on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], None], grace_s
 def _end(event: str, status: int) -> None:
     log.error(event, status=status)
     end_children()
-    os._exit(status)
+    exits.end_process(status)
 
 
 def end_children() -> None:

@@ -128,6 +128,53 @@ async def test_what_a_plain_job_started_ends_with_the_runner_at_the_latest(
     assert [p for p in psutil.process_iter(["cmdline"]) if "600.7531" in (p.info["cmdline"] or [])] == []
 
 
+class Supervised:
+    """A runner that is started again whenever it dies."""
+
+    def __init__(self, nats_url: str) -> None:
+        self.deaths = 0
+        self._nats_url = nats_url
+        self._task = asyncio.create_task(self._supervise())
+
+    async def _supervise(self) -> None:
+        while True:
+            with runner(self._nats_url, jobs="tests.rude_jobs") as process:
+                while process.running:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            self.deaths += 1
+
+    async def end(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+async def test_a_job_that_kills_its_process_uses_up_its_own_attempts_and_nobody_elses(
+    nats_client: Client, event_log: EventLog, nats_url: str
+) -> None:
+    innocent = [await trigger(nats_client, "QUIET", '{"what": "", "ms": 1500}') for _ in range(8)]
+    ways = {"kill": "SIGKILL", "abort": "SIGABRT", "segfault": "SIGSEGV", "os exit": "exit status 9"}
+    deadly = [await trigger(nats_client, "DEADLY", json.dumps({"what": way, "ms": 300})) for way in ways]
+    supervised = Supervised(nats_url)
+    try:
+        for run_id, how in zip(deadly, ways.values(), strict=True):
+            run = await finished(event_log, run_id, within_s=60)
+            assert (run.status, run.failures, how in (run.error or "")) == ("FAILED", 2, True), run
+        for run_id in innocent:
+            run = await finished(event_log, run_id, within_s=60)
+            assert (run.status, run.failures) == ("SUCCESS", 0), run
+    finally:
+        await supervised.end()
+    assert 1 <= supervised.deaths <= len(ways)
+
+
+async def test_a_job_that_holds_the_interpreter_for_longer_than_ack_wait_is_done(
+    nats_client: Client, event_log: EventLog, nats_url: str
+) -> None:
+    with runner(nats_url, jobs="tests.rude_jobs"), runner(nats_url, jobs="tests.rude_jobs", instance="other"):
+        run = await done(nats_client, event_log, "HOLDS_GIL", "", ms=4000)
+    assert (run.status, run.failures) == ("SUCCESS", 0), run
+
+
 async def test_a_loop_that_a_job_holds_for_good_ends_its_process(
     nats_client: Client, event_log: EventLog, nats_url: str
 ) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kronik import Job, NoParams, Retry, RunContext, job_of, seconds
@@ -20,6 +21,7 @@ from services.log.append import Appended, Conflict
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
 from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped
+from services.runner.suspects import Suspects
 from tests.invariants import TERMINAL
 from tests.model import tasks
 from tests.model.memory_log import T0, Fate, MemoryLog, MemoryStream, Publish, Read, Refused, Stored
@@ -197,7 +199,8 @@ class Runner:
             ack_wait_s=30.0,
             grace_s=1.0,
             threads=self,
-            isolation=self,
+            isolation=SimpleNamespace(perform=lambda job, params, context, stop, grace_s: self.perform(context, stop)),
+            suspects=Suspects(),
             replace_me=asyncio.Event(),
         )
         for task in self.tasks:

@@ -62,6 +62,10 @@ def lost(attempt: int = 1, detail: str = "runner host-1 stopped answering") -> A
     return Abandoned(attempt=attempt, reason="lost", detail=detail)
 
 
+def ignored(attempt: int = 1) -> Abandoned:
+    return Abandoned(attempt=attempt, reason="timeout")
+
+
 def drained(attempt: int = 1) -> Abandoned:
     return Abandoned(attempt=attempt, reason="drained", detail="a deploy")
 

@@ -16,7 +16,7 @@ from kronik.events import (
     RunEvent,
     Started,
 )
-from kronik.run import Done, Run, Wait, backoff_ms, decide_cancel, decide_delivery, decide_error
+from kronik.run import LOST_FOR_NOTHING, Done, Run, Wait, backoff_ms, decide_cancel, decide_delivery, decide_error
 from kronik.subjects import TERMINAL
 
 from tests.unit.contracts.events_at import (
@@ -28,6 +28,7 @@ from tests.unit.contracts.events_at import (
     completed,
     drained,
     failed,
+    ignored,
     lost,
     queued,
     retrying,
@@ -107,16 +108,23 @@ def test_a_bad_trigger_fails_with_its_problem() -> None:
     assert (ended.status, ended.error, ended.ignored) == ("FAILED", "data: must be a JSON object", 0)
 
 
-def test_a_run_whose_attempts_were_all_lost_fails() -> None:
-    run = after(started(), lost(), started(2), lost(2), started(3), lost(3, detail="runner host-9 stopped answering"))
-    decided = deliver(run)
-    assert decided == Failed(
-        attempt=3, error="Gave up after 3 attempts: runner host-9 stopped answering", error_type="AttemptsExhausted"
+def all_lost(attempts: int) -> Run:
+    """A run that was lost as often as it may be, and `attempts` times more."""
+    run = queued()
+    for n in range(1, LOST_FOR_NOTHING + attempts + 1):
+        run = after(started(n), lost(n, detail="runner host-9 stopped answering"), run=run)
+    return run
+
+
+def test_attempts_that_were_lost_do_not_count_until_there_are_too_many() -> None:
+    assert isinstance(deliver(all_lost(2)), Started)
+    assert deliver(all_lost(3)) == Failed(
+        attempt=13, error="Gave up after 13 attempts: runner host-9 stopped answering", error_type="AttemptsExhausted"
     )
 
 
 def test_giving_up_says_what_is_known() -> None:
-    only = deliver(after(started(), lost(detail="")), policy(1))
+    only = deliver(after(started(), ignored()), policy(1))
     assert isinstance(only, Failed)
     assert only.error.startswith("Gave up after its only attempt: each time its runner died")
 
@@ -127,18 +135,18 @@ def test_any_number_of_lost_attempts_comes_to_an_end(attempts: int) -> None:
     while not run.finished:
         event = deliver_event(run, policy(attempts))
         starts += isinstance(event, Started)
-        assert starts <= attempts
+        assert starts <= attempts + LOST_FOR_NOTHING
         run = after(event, run=run)
-    assert (starts, run.status, run.failures, run.ignored) == (attempts, "FAILED", attempts, 0)
+    assert (run.status, run.lost, run.failures, run.ignored) == ("FAILED", attempts + LOST_FOR_NOTHING, 0, 0)
 
 
 @given(
     st.integers(1, 5), st.lists(st.sampled_from(["lost", "drained", "raised", "cancel"]), max_size=40), st.floats(0, 1)
 )
-def test_every_life_comes_to_an_end_and_drained_attempts_do_not_count(
+def test_every_life_comes_to_an_end_and_neither_drained_nor_lost_attempts_count(
     attempts: int, fates: list[str], jitter: float
 ) -> None:
-    run, counted, now = queued(), 0, NOW
+    run, counted, lost_for_nothing, now = queued(), 0, 0, NOW
     remaining = iter([*fates, *["raised"] * attempts])
     bounds = policy(attempts, wait_ms=1_000)
     while not run.finished:
@@ -150,7 +158,8 @@ def test_every_life_comes_to_an_end_and_drained_attempts_do_not_count(
         run = after(decided, run=run)
         if not run.finished:
             fate = next(remaining)
-            counted += fate in ("lost", "raised")
+            lost_for_nothing += fate == "lost"
+            counted += fate == "raised" or (fate == "lost" and lost_for_nothing > LOST_FOR_NOTHING)
             run = _meet(run, fate, bounds, now, jitter)
     assert run.ignored == 0
     assert counted <= attempts
@@ -181,8 +190,8 @@ def test_an_attempt_that_raised_is_tried_again_after_a_pause() -> None:
 
 
 def test_the_last_attempt_that_raised_fails_the_run() -> None:
-    run = after(started(), retrying(), started(2), lost(2), started(3))
-    assert raised(run) == Failed(attempt=3, error="cold", error_type="OvenError")
+    run = after(started(), retrying(), started(2), lost(2), started(3), retrying(3), started(4))
+    assert raised(run) == Failed(attempt=4, error="cold", error_type="OvenError")
 
 
 def test_a_permanent_error_fails_the_run_at_once() -> None:

@@ -134,7 +134,7 @@ def test_a_success_after_a_retry_forgets_the_error_and_counts_its_time_from_the_
 
 def test_executing_lost() -> None:
     run = after(started(), lost())
-    assert (run.phase, run.failures, run.error) == ("retrying", 1, "runner host-1 stopped answering")
+    assert (run.phase, run.failures, run.lost, run.error) == ("retrying", 0, 1, "runner host-1 stopped answering")
     assert run.retry_at is None
 
 
