@@ -69,10 +69,15 @@ def count(wanted: RunFilter, limit: int, moment: Moment | None = None) -> Statem
     return select.statement(f"SELECT count(*) FROM ({ids}) AS picked")
 
 
-def everything(wanted: RunFilter, called: dict[str, str], moment: Moment | None = None) -> Statement:
-    """All of them, oldest first, for who reads them one after another. called: columns, with their names there."""
+def everything(
+    wanted: RunFilter, cells: dict[str, str], called: dict[str, str], moment: Moment | None = None
+) -> Statement:
+    """All of them, oldest first, for who reads them one after another.
+
+    cells: columns, with the SQL that makes a cell of {0}. called: what they are called in the answer.
+    """
     select = _Select(wanted, moment)
-    listed = ", ".join(f'{select.column(name)} AS "{name_then}"' for name, name_then in called.items())
+    listed = ", ".join(f'{cell.format(select.column(name))} AS "{called[name]}"' for name, cell in cells.items())
     where = " AND ".join(["true", *select.plain()])
     return select.statement(f"SELECT {listed} FROM history.run {select.then()} WHERE {where} ORDER BY run.id")
 

@@ -1,15 +1,21 @@
 """The history over HTTP: pages of runs, and how many there are."""
 
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from kronik.run import Phase, Status
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
+from litestar.response import Stream
 
 from services.api.access.store import Identity
 from services.api.as_of import AsOf, moment_of
+from services.api.history import counts as counting
+from services.api.history import export as exporting
 from services.api.history import queries, run_filter
 from services.api.history.queries import Page
 from services.api.history.run_filter import InvalidFilter, RunFilter
@@ -17,7 +23,8 @@ from services.api.history.selection import Place
 from services.api.http.named import NamedRun, named
 from services.api.http.runs import check_job_type
 from services.api.past import History
-from services.api.problems import INVALID, FieldError, Problem, documented, invalid
+from services.api.problems import EXPORTS_BUSY, INVALID, FieldError, Problem, documented, invalid
+from services.infra import slots
 
 Asked: TypeAlias = Request[Identity, Any, Any]
 
@@ -114,6 +121,97 @@ async def count(
     return await queries.count(past.pool, wanted, await moment_of(past, as_of))
 
 
+@get(
+    "/job-run/export",
+    responses=documented(400, 401, 403, 404, 503),
+    summary="Every run that a filter selects, as CSV or JSON Lines",
+    tags=["runs"],
+)
+async def export(
+    request: Asked,
+    past: NamedDependency[History],
+    format: Annotated[exporting.Format, QueryParameter()] = "csv",
+    as_of: AsOf = None,
+    job_type: JobTypes = None,
+    status: Statuses = None,
+    phase: Phases = None,
+    triggered_by: Whos = None,
+    since: From = None,
+    until: To = None,
+    rerun_of: RerunOf = None,
+    correlation_id: CorrelationId = None,
+    is_open: Open = None,
+    unresolved: Unresolved = None,
+    text: Text = None,
+) -> Stream:
+    """Oldest first, with the fields of a run under their names. In CSV a cell that a spreadsheet would take for a
+    formula begins with an apostrophe.
+    """
+    wanted, moment = await filter_of(request, past), await moment_of(past, as_of)
+    if exporting.busy():
+        raise Problem(EXPORTS_BUSY, f"{exporting.AT_ONCE} exports are running: try again when one has ended.")
+    chunks = await _begun(exporting.lines(past.pool, wanted, format, moment))
+    headers = {"Content-Disposition": f'attachment; filename="kronik-runs.{format}"'}
+    return Stream(chunks, media_type=_MEDIA_TYPE[format], headers=headers)
+
+
+@get(
+    "/job-run/summary",
+    responses=documented(400, 401, 403, 503),
+    summary="Per job: runs by status, failures that nothing made good, and how long a success usually takes",
+    tags=["runs"],
+)
+async def summary(past: NamedDependency[History], as_of: AsOf = None) -> list[counting.JobSummary]:
+    """usual: median and 95th percentile of the last hundred successes."""
+    return await counting.summary(past.pool, await moment_of(past, as_of))
+
+
+@get(
+    "/job-run/days",
+    responses=documented(400, 401, 403, 404, 503),
+    summary="Per day and job: runs by status, by when they were asked for",
+    tags=["runs"],
+)
+async def days(
+    past: NamedDependency[History],
+    tz: Annotated[str, QueryParameter(max_length=64, description="Whose midnights part the days")] = "UTC",
+    first: Annotated[
+        date | None, QueryParameter(name="from", description="The first day; a month ago unless given")
+    ] = None,
+    last: Annotated[date | None, QueryParameter(name="to", description="The last day; today unless given")] = None,
+    job_type: Annotated[str | None, QueryParameter(name="jobType", max_length=200)] = None,
+    as_of: AsOf = None,
+) -> list[counting.Day]:
+    """Days and jobs without runs are left out; 400 days at most."""
+    await check_job_type(past.pool, job_type)
+    if tz not in slots.zones():
+        raise invalid("tz", f"{tz!r} is not a time zone")
+    last = last or past.log.clock.now().astimezone(ZoneInfo(tz)).date()
+    first = first or max(date.min + timedelta(days=_MONTH), last) - timedelta(days=_MONTH)
+    if (
+        not timedelta(0) <= last - first <= timedelta(days=_DAYS)
+        or not _YEARS[0] <= first.year <= last.year <= _YEARS[1]
+    ):
+        raise invalid("to", f"from {first} to {last} are not 1 to {_DAYS} days", allowed="a day like 2026-11-27")
+    return await counting.days(past.pool, tz, first, last, job_type, await moment_of(past, as_of))
+
+
+_DAYS, _MONTH, _YEARS = 400, 30, (1970, 9000)
+_MEDIA_TYPE: dict[exporting.Format, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, once the first chunk is there: what is wrong with the question is a problem, not half an answer."""
+    first = await anext(chunks, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_them()
+
+
 def _place(before: int | None, after: int | None) -> Place | None:
     if before is not None and after is not None:
         raise invalid("after", "given together with before, which is a place of its own")
@@ -135,5 +233,5 @@ def _links(request: Asked, page: Page) -> str:
     )
 
 
-_handlers: list[Any] = [history, count]
+_handlers: list[Any] = [history, count, summary, days, export]
 history_router = Router("/", route_handlers=_handlers)

@@ -1,20 +1,26 @@
 """Pages, filters and counts, held against a reader who looks at every run by itself."""
 
 import asyncio
+import csv
+import io
+import json
 import random
+import statistics
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
 import pytest
 from kronik.events import Cancelled, Completed, Failed, Retrying, Warning
 from kronik.run import Run
+from msgspec import structs
 
-from services.api.history import queries, run_filter, schema
-from services.api.history.columns import row_of
+from services.api.history import counts, export, queries, run_filter, schema
+from services.api.history.columns import row_of, terms_of
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Moment, Place
 from services.api.history.tables import Connection
@@ -140,8 +146,6 @@ def _a_run(chance: random.Random, id: int, at: datetime) -> Run:
 
 async def keep(db: Connection, runs: list[Run]) -> None:
     """As a rebuild does it."""
-    from services.api.history.columns import terms_of
-
     await db.execute("SET search_path TO history")
     await db.copy_records_to_table("run", schema_name="history", columns=schema.RUN.names, records=map(row_of, runs))
     terms = [(term, run.id) for run in runs for term in terms_of(run.params)]
@@ -172,14 +176,12 @@ def some_filter(chance: random.Random) -> RunFilter:
 
 def then(run: Run, moment: Moment) -> Run | None:
     """The run as it was at the moment, told by its row: asked for, started, ended."""
-    from msgspec.structs import replace
-
     if run.id > moment.sequence:
         return None
     if run.version <= moment.sequence or (run.completed_at and run.completed_at <= moment.time):
         return run
     begun = run.started_at is not None and run.started_at <= moment.time
-    return replace(
+    return structs.replace(
         run,
         phase="executing" if begun else "queued",
         status="RUNNING",
@@ -306,3 +308,93 @@ async def test_as_of_is_refused_before_the_first_event_and_answers_from_then_on(
     assert (await api.get("job-run", asOf=now)).json() == (await api.get("job-run")).json()
     assert (await api.get(f"job-run/{run_id}/events", asOf=run_id)).json()[0]["sequence"] == run_id
     assert (await api.get("job-run", asOf=now, jobType=JOB, status="FAILED")).json() == []
+
+
+async def test_what_is_kept_of_counts_is_what_counting_says_now_and_then(db: Connection, pool: Any) -> None:
+    chance = random.Random(7)
+    runs = list(some_runs(chance, 400))
+    await keep(db, runs)
+    last = runs[-1].triggered_at
+    copenhagen = ZoneInfo("Europe/Copenhagen")
+    moments = [Moment(one.id, one.triggered_at + timedelta(seconds=3)) for one in chance.sample(runs, 20)]
+    for moment in [None, *moments]:
+        seen = runs if moment is None else [one for run in runs if (one := then(run, moment))]
+        for one in await counts.summary(pool, moment):
+            mine = [run for run in seen if run.job_type == one.job_type]
+            statuses = [run.status for run in mine]
+            assert structs.asdict(one.counts) == {name: statuses.count(name) for name in run_filter.BY_STATUS}
+            unresolved = [run for run in mine if selects(RunFilter(unresolved=True), run, seen)]
+            assert one.unresolved == queries.Count(len(unresolved), exact=True)
+            spans = sorted([run.duration_ms or 0 for run in mine if run.status == "SUCCESS"][-counts.LAST :])
+            assert one.usual is None or abs(one.usual.median_ms - statistics.median(spans)) <= 1
+            assert (one.usual.successes if one.usual else 0) == len(spans)
+        expected: dict[Any, int] = {}
+        for run in seen:
+            key = (run.triggered_at.astimezone(copenhagen).date(), run.job_type, run.status)
+            expected[key] = expected.get(key, 0) + 1
+        by_day = await counts.days(
+            pool, "Europe/Copenhagen", BEGIN.date(), last.date() + timedelta(days=1), None, moment
+        )
+        found = {
+            (day.day, day.job_type, status): number
+            for day in by_day
+            for status, number in structs.asdict(day.counts).items()
+            if number
+        }
+        assert found == expected
+    damaged = random.Random(3).sample(runs, 40)
+    await db.execute("DELETE FROM run WHERE id = any($1::bigint[])", [run.id for run in damaged])
+    await db.execute("UPDATE run SET state = 'partial' WHERE state = 'queued'")
+    assert await db.fetch(schema.statement("wrong_tally"), 10) == []
+
+
+async def test_an_export_has_every_run_that_is_selected_as_it_is_answered(api: Api, stream: Stream) -> None:
+    await stream.define()
+    for number in range(3):
+        await stream.run(params={"month": "=1+1", "n": number})
+    failed = await stream.trigger(params={"a": [1, {"b": 'æ\\ " ,\n'}]})
+    error = '=HYPERLINK("http://evil")\n,"x"'
+    last = await stream.go_on(failed, STARTED, Failed(attempt=1, error=error, error_type="E"))
+    await api.projected(last)
+    answered = (await api.get("job-run", limit=100)).json()[::-1]
+    names = ("triggeredByName", "cancelRequestedByName", "cancelledByName")
+    expected = [{name: value for name, value in run.items() if name not in names} for run in answered]
+    exported = await api.get("job-run/export", format="jsonl")
+    assert exported.headers["Content-Type"] == "application/x-ndjson"
+    found = [json.loads(line) for line in exported.text.splitlines()]
+    assert [_comparable(run) for run in found] == [_comparable(run) for run in expected]
+    assert len((await api.get("job-run/export", format="jsonl", status="FAILED")).text.splitlines()) == 1
+    table = list(csv.DictReader(io.StringIO((await api.get("job-run/export")).text)))
+    assert [int(row["id"]) for row in table] == [run["id"] for run in expected]
+    assert list(table[0]) == list(expected[0])
+    assert table[-1]["errorMessage"] == "'" + error
+    assert not [cell for row in table for cell in row.values() if cell[:1] in {"=", "+", "-", "@", "\t", "\r"}]
+    assert (await api.get("job-run/export", format="xlsx")).status_code == 400
+    assert [row["day"] for row in (await api.get("job-run/days", tz="UTC")).json()] == [f"{datetime.now(UTC):%F}"]
+    assert (await api.get("job-run/days", tz="Mars")).json()["errors"][0]["field"] == "tz"
+    assert (await api.get("job-run/summary")).json()[0]["counts"] == {
+        "RUNNING": 0, "SUCCESS": 3, "PARTIAL": 0, "FAILED": 1
+    }
+
+
+def _comparable(run: dict[str, Any]) -> dict[str, Any]:
+    """Postgres and Python write instants differently."""
+    return {
+        name: datetime.fromisoformat(value) if name.endswith("At") and value else value for name, value in run.items()
+    }
+
+
+async def test_a_reader_who_stops_reading_gives_its_connection_back(db: Connection, pool: Any) -> None:
+    await keep(db, list(some_runs(random.Random(1), 100)))
+    await db.execute(
+        f"INSERT INTO run ({', '.join(schema.RUN.names)})"
+        f" SELECT {', '.join(['id + 100000 * n', *schema.RUN.names[1:]])} FROM run, generate_series(1, 300) AS n"
+    )
+    reading = export.lines(pool, RunFilter(), "csv")
+    assert (await anext(reading)).startswith(b"id,jobType,")
+    held = sum(len(chunk) for chunk in [await anext(reading) for _ in range(5)])
+    await reading.aclose()
+    assert held < 2**22
+    assert not export.busy()
+    assert await pool.fetchval("SELECT 1") == 1
+    assert pool.get_idle_size() == pool.get_size()
