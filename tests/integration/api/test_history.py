@@ -373,7 +373,10 @@ async def test_an_export_has_every_run_that_is_selected_as_it_is_answered(api: A
     assert [row["day"] for row in (await api.get("job-run/days", tz="UTC")).json()] == [f"{datetime.now(UTC):%F}"]
     assert (await api.get("job-run/days", tz="Mars")).json()["errors"][0]["field"] == "tz"
     assert (await api.get("job-run/summary")).json()[0]["counts"] == {
-        "RUNNING": 0, "SUCCESS": 3, "PARTIAL": 0, "FAILED": 1
+        "RUNNING": 0,
+        "SUCCESS": 3,
+        "PARTIAL": 0,
+        "FAILED": 1,
     }
 
 
