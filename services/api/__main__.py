@@ -46,7 +46,7 @@ def main() -> None:
     try:
         wanted = settings.read(ApiSettings)
     except KronikError as error:
-        sys.exit(f"kronik api: {error}")
+        settings.refuse("api", error)
     logs.configure("api", log_format=wanted.log_format, level=wanted.log_level)
     sys.exit(uvloop.run(_serve(wanted)))
 

@@ -5,17 +5,22 @@ Each field is the environment variable of its name in capitals behind `KRONIK_`:
 
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
 from kronik import KronikError
 from msgspec import Meta, Struct
 
+from services.infra.printable import printable
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 NatsUrl = Annotated[str, Meta(pattern=r"^(nats|tls|ws|wss)://")]
+LogFormat = Literal["auto", "console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 
 DEFAULT_JOBS = ",".join(
@@ -26,6 +31,10 @@ DEFAULT_JOBS = ",".join(
 class InvalidSettings(KronikError):
     """Settings that are missing or wrong, all of them in one message."""
 
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
 
 class Service(Struct, frozen=True, kw_only=True):
     """What every service needs.
@@ -35,8 +44,8 @@ class Service(Struct, frozen=True, kw_only=True):
     """
 
     nats_url: NatsUrl
-    log_format: str = "auto"
-    log_level: str = "info"
+    log_format: LogFormat = "auto"
+    log_level: LogLevel = "info"
     clock_file: Path | None = None
     instance: str = msgspec.field(default_factory=lambda: f"{socket.gethostname().split('.')[0]}-{os.getpid()}")
 
@@ -91,14 +100,42 @@ def read(settings: type[S], environ: Mapping[str, str] = os.environ) -> S:
         text = environ.get(name, "")
         try:
             if text:
-                values[field.name] = msgspec.convert(text, field.type, strict=False, dec_hook=_path)
+                values[field.name] = _convert(text, field.type)
             elif field.required:
                 problems.append(f"{name} is not set")
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, ValueError) as error:
             problems.append(f"{name}={_hidden(name, text)!r}: {error}")
     if problems:
-        raise InvalidSettings("; ".join(problems))
+        raise InvalidSettings(problems)
     return settings(**values)
+
+
+def check(environ: Mapping[str, str], *kinds: type[Struct]) -> None:
+    """Raises InvalidSettings that lists every setting which any of these would refuse."""
+    problems: dict[str, None] = {}
+    for kind in kinds:
+        try:
+            read(kind, environ)
+        except InvalidSettings as error:
+            problems.update(dict.fromkeys(error.problems))
+    if problems:
+        raise InvalidSettings(list(problems))
+
+
+def refuse(service: str, error: KronikError) -> NoReturn:
+    """End a service that can't start: one line on stderr; status 2 for what was set wrongly, as of every command."""
+    sys.stderr.write(f"kronik {service}: {printable(str(error))}\n")
+    sys.exit(2 if isinstance(error, InvalidSettings) else 1)
+
+
+def _convert(text: str, kind: Any) -> object:
+    """Raises ValidationError, and ValueError for a word that is none of those which are allowed."""
+    if get_origin(kind) is not Literal:
+        return msgspec.convert(text, kind, strict=False, dec_hook=_path)
+    allowed = get_args(kind)
+    if text.lower() not in allowed:
+        raise ValueError(f"may be {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return text.lower()
 
 
 def _path(kind: type, value: object) -> object:

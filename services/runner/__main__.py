@@ -165,7 +165,7 @@ def main() -> None:
         exits.refuse_in_jobs()
         exits.run(uvloop.new_event_loop(), run_and_exit(config, registry.load(config.jobs)))
     except KronikError as error:
-        sys.exit(f"kronik runner: {error}")
+        settings.refuse("runner", error)
 
 
 if __name__ == "__main__":

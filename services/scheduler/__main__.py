@@ -101,7 +101,7 @@ def main() -> None:
         logs.configure("scheduler", log_format=config.log_format, level=config.log_level)
         sys.exit(uvloop.run(run(config)))
     except KronikError as error:
-        sys.exit(f"kronik scheduler: {error}")
+        settings.refuse("scheduler", error)
 
 
 if __name__ == "__main__":

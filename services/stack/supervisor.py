@@ -160,7 +160,8 @@ class Supervisor:
         finished = await asyncio.gather(*(child.stop(grace_s, self.hurry) for child in children))
         for child, by_itself in zip(children, finished, strict=True):
             if not by_itself:
-                self._say(f"{child.command.name} did not stop within {grace_s:g} s and was killed")
+                why = "was told to hurry" if self.hurry.is_set() else f"did not stop within {grace_s:g} s"
+                self._say(f"{child.command.name} {why} and was killed")
         self._remember()
 
     def _remember(self) -> None:

@@ -99,8 +99,8 @@ async def up(
 
     Raises KronikError when it can't be started; what was started has been stopped then.
     """
+    _check_settings(environ)
     config = settings.read(UpSettings, environ)
-    _check_settings_of_services(environ)
     directory.prepare()
     with directory.locked():
         for process in leftovers.end(directory):
@@ -109,11 +109,14 @@ async def up(
         await _Up(options, config, directory, say, greet, environ).run()
 
 
-def _check_settings_of_services(environ: Mapping[str, str]) -> None:
-    """What they would stop for is said before anything starts. Raises InvalidSettings."""
+def _check_settings(environ: Mapping[str, str]) -> None:
+    """Ours and those of the services, which they would stop for: said before anything starts.
+
+    Raises InvalidSettings.
+    """
     chosen_by_us = {"KRONIK_NATS_URL": "nats://", "KRONIK_DATABASE_URL": "postgres://"}
-    for kind in (settings.ApiSettings, settings.SchedulerSettings, settings.RunnerSettings):
-        settings.read(kind, {**environ, **chosen_by_us})
+    environ = {**chosen_by_us, **{name: value for name, value in environ.items() if value}}
+    settings.check(environ, UpSettings, settings.ApiSettings, settings.SchedulerSettings, settings.RunnerSettings)
 
 
 class _Up:

@@ -1,0 +1,53 @@
+"""Settings: everything that is wrong is said at once, in words that say what is right."""
+
+import pytest
+
+from services.infra import settings
+from services.infra.settings import ApiSettings, InvalidSettings, RunnerSettings, SchedulerSettings
+from services.stack import up
+
+WRONG = {
+    "KRONIK_NATS_URL": "localhost:4222",
+    "KRONIK_LOG_LEVEL": "loud",
+    "KRONIK_LOG_FORMAT": "xml",
+    "KRONIK_PORT": "99999",
+}
+
+
+def test_all_that_is_wrong_is_one_message() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        settings.read(ApiSettings, WRONG)
+    problems = refused.value.problems
+    assert [one.partition("=")[0].partition(" ")[0] for one in problems] == [
+        "KRONIK_NATS_URL",
+        "KRONIK_LOG_FORMAT",
+        "KRONIK_LOG_LEVEL",
+        "KRONIK_DATABASE_URL",
+        "KRONIK_PORT",
+    ]
+    assert "KRONIK_LOG_LEVEL='loud': may be debug, info, warning, error or critical" in problems
+    assert "KRONIK_LOG_FORMAT='xml': may be auto, console or json" in problems
+
+
+def test_a_word_may_be_in_capitals() -> None:
+    read = settings.read(SchedulerSettings, {"KRONIK_NATS_URL": "nats://x", "KRONIK_LOG_LEVEL": "WARNING"})
+    assert read.log_level == "warning"
+
+
+def test_what_several_services_refuse_is_said_once() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        settings.check({**WRONG, "KRONIK_SLOTS": "0"}, ApiSettings, RunnerSettings)
+    assert len([one for one in refused.value.problems if "LOG_LEVEL" in one]) == 1
+    assert "KRONIK_SLOTS" in str(refused.value)
+
+
+def test_up_says_what_it_and_its_services_refuse_before_it_starts() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        up._check_settings(
+            {"KRONIK_PORT": "http", "KRONIK_LOG_LEVEL": "loud", "KRONIK_REPLICAS": "x", "KRONIK_JOBS": ""}
+        )
+    assert {one.partition("=")[0] for one in refused.value.problems} == {
+        "KRONIK_PORT",
+        "KRONIK_REPLICAS",
+        "KRONIK_LOG_LEVEL",
+    }
