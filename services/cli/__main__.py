@@ -1,7 +1,8 @@
 """The command `kronik`.
 
-Exit status: 0 done; 1 the answer is no: a run failed, differences were found, something could not be
-started; 2 what was asked makes no sense; 3 there is nothing running to ask.
+Exit status: 0 done; 1 the answer is no: a run failed, differences were found, something can't be done in
+the present state or could not be started; 2 what was asked makes no sense or is not allowed; 3 there is nothing
+running to ask.
 """
 
 import signal
@@ -37,13 +38,21 @@ COMMANDS = {
     "provision": Command(_RUN, "Make or update the streams on NATS.", "setup:provision_command"),
     "migrate": Command(_RUN, "Make or update the tables in Postgres.", "setup:migrate_command"),
     "trigger": Command(_USE, "Ask for a run of a job.", "runs:trigger_command"),
-    "history": Command(_USE, "List the newest runs.", "runs:history_command"),
+    "rerun": Command(_USE, "Run a finished run's job again.", "runs:rerun_command"),
+    "cancel": Command(_USE, "Ask for a run to stop.", "runs:cancel_command"),
+    "logs": Command(_USE, "Show what a job said in a run.", "logs:logs_command"),
+    "history": Command(_USE, "List the newest runs.", "history:history_command"),
     "show": Command(_USE, "Show one run's events as a timeline.", "show:show_command"),
     "tail": Command(_USE, "Show events as they happen.", "tail:tail_command"),
     "jobs": Command(_USE, "List the jobs and when they run next.", "jobs:jobs_command"),
+    "pause": Command(_USE, "Keep a job's slots from starting runs.", "schedule:pause_command"),
+    "resume": Command(_USE, "Let a paused job's slots start runs again.", "schedule:resume_command"),
+    "schedule": Command(_USE, "Change when a job runs by itself.", "schedule:schedule_command"),
+    "retire": Command(_USE, "Take a job out of use.", "schedule:retire_command"),
     "slots": Command(_USE, "List the slots that did not become a run, and why.", "ledger:slots_command"),
     "signin": Command(_USE, "Print a new link to sign in to the panel with.", "access:signin_command"),
-    "token": Command(_USE, "Print a new API token.", "access:token_command"),
+    "token": Command(_USE, "Print a new API token, list or revoke them.", "access:token_command"),
+    "completion": Command(_USE, "Print a completion script for a shell.", "completion:completion_command"),
     "env": Command(_USE, "Print where Kronik is, for a shell.", "env:env_command"),
     "rebuild": Command(_CARE, "Build the history anew from the events.", "replay:rebuild_command"),
     "verify": Command(_CARE, "Compare the history with the events.", "replay:verify_command"),
@@ -106,17 +115,19 @@ def run(arguments: list[str]) -> int:
 
 def _status_of(error: KronikError) -> int:
     from services.cli.api import Refused, Unreachable
-    from services.cli.runs import BadParam
-    from services.cli.show import NoSuchRun
     from services.cli.target import NotRunning
+    from services.cli.usage import BadUsage
     from services.infra.settings import InvalidSettings
     from services.log.append import LogUnavailable
+    from services.stack.entrance import NoSuchAccount
     from services.stack.reach import NatsUnreachable
 
     match error:
         case NotRunning() | Unreachable() | NatsUnreachable() | LogUnavailable():
             return NOT_RUNNING
-        case Refused() | BadParam() | NoSuchRun() | InvalidName() | InvalidSettings():
+        case Refused(conflict=True):
+            return NO
+        case Refused() | BadUsage() | NoSuchAccount() | InvalidName() | InvalidSettings():
             return USAGE
         case _:
             return NO

@@ -1,16 +1,25 @@
 """Calls of the HTTP API."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 from kronik import KronikError
 
-from services.cli.target import Target
+from services.cli import terminal
+from services.cli.target import NotRunning, Target, find
+from services.infra.clock import monotonic_s
 
 _TIMEOUT_S = 15.0
+_AGAIN_AFTER_S = 0.5
+_PATIENCE_S = 300.0
 _SERVER_ERROR = 500
+_CONFLICT = 409
+
+T = TypeVar("T")
+Query: TypeAlias = Sequence[tuple[str, object]]
 
 
 class Unreachable(KronikError):
@@ -18,32 +27,61 @@ class Unreachable(KronikError):
 
 
 class Refused(KronikError):
-    """The API said no to what was asked; the message is its own."""
+    """The API said no to what was asked; the message is its own. conflict: it makes sense, but not now."""
+
+    def __init__(self, message: str, *, conflict: bool = False) -> None:
+        super().__init__(message)
+        self.conflict = conflict
 
 
 class Api:
-    """Calls return decoded JSON. They raise Refused and Unreachable."""
+    """Calls return decoded JSON. They raise Refused and Unreachable. What is None in a query is left out."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def get(self, path: str, **query: object) -> Any:
-        params = {name: str(value) for name, value in query.items() if value is not None}
-        return self._call("GET", path, params=params)
+    def get(self, path: str, query: Query = ()) -> Any:
+        return self._call("GET", path, params=_given(query)).json()
 
-    def post(self, path: str, body: dict[str, object]) -> Any:
-        return self._call("POST", path, json=body)
+    def page(self, path: str, query: Query = ()) -> httpx.Response:
+        """The whole answer, for who reads its headers as well."""
+        return self._call("GET", path, params=_given(query))
 
-    def _call(self, method: str, path: str, **request: Any) -> Any:
+    def post(
+        self, path: str, body: Mapping[str, object] | None = None, query: Query = (), key: str | None = None
+    ) -> Any:
+        """key: an Idempotency-Key, with which the same call can be made again."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._call("POST", path, json=body, params=_given(query), headers=headers).json()
+
+    @contextmanager
+    def stream(self, path: str, query: Query = ()) -> Iterator[httpx.Response]:
+        """An answer that is read as it comes."""
+        try:
+            with self._client.stream("GET", path, params=_given(query)) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    self._check(answer)
+                yield answer
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise Unreachable(f"{self._client.base_url} does not answer: {error}") from error
+            raise self._unreachable(error) from error
+        self._check(answer)
+        return answer
+
+    def _check(self, answer: httpx.Response) -> None:
         if answer.status_code >= _SERVER_ERROR:
             raise Unreachable(f"{self._client.base_url} answered {answer.status_code}: {_problem(answer)}")
         if not answer.is_success:
-            raise Refused(_problem(answer))
-        return answer.json()
+            raise Refused(_problem(answer), conflict=answer.status_code == _CONFLICT)
+
+    def _unreachable(self, error: httpx.HTTPError) -> Unreachable:
+        return Unreachable(f"{self._client.base_url} does not answer: {error}")
 
 
 @contextmanager
@@ -53,6 +91,34 @@ def connect(target: Target) -> Iterator[Api]:
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     with httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S) as client:
         yield Api(client)
+
+
+def insist(work: Callable[[Api], T], patience_s: float = _PATIENCE_S) -> T:
+    """Do this work, which can be done again, through every absence of the API; where it is is looked up each time.
+
+    Raises Refused, and NotRunning and Unreachable when it has been away for patience_s.
+    """
+    give_up = monotonic_s() + patience_s
+    told = False
+    while True:
+        try:
+            with connect(find()) as calls:
+                return work(calls)
+        except (Unreachable, NotRunning) as away:
+            if monotonic_s() > give_up:
+                raise
+            if not told:
+                terminal.say(f"{away}; trying again")
+            told = True
+        time.sleep(_AGAIN_AFTER_S)
+
+
+def _given(query: Query) -> httpx.QueryParams:
+    return httpx.QueryParams([(name, _text(value)) for name, value in query if value is not None])
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _problem(answer: httpx.Response) -> str:

@@ -1,6 +1,8 @@
 """`kronik jobs`."""
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.table import Table
 
@@ -14,7 +16,7 @@ def jobs_command(*, json: terminal.AsJson = False) -> int:
     if json:
         terminal.print_json(jobs)
     else:
-        terminal.out.print(_table(jobs))
+        terminal.show(_table(jobs))
     return 0
 
 
@@ -25,7 +27,7 @@ def _table(jobs: list[dict[str, Any]]) -> Table:
         table.add_row(
             job["jobType"],
             _schedule(job),
-            terminal.instant(job["nextSlots"][0])[:-3] if job["nextSlots"] else "–",
+            _next(job),
             terminal.status_text(last["status"]) if last else "–",
             terminal.cut(job["description"].partition("\n")[0]),
         )
@@ -34,4 +36,14 @@ def _table(jobs: list[dict[str, Any]]) -> Table:
 
 def _schedule(job: dict[str, Any]) -> str:
     words = str(job["scheduleInWords"].get("en") or "by hand")
-    return f"{words} (paused)" if job["paused"] else words
+    states = [name for name in ("paused", "retired") if job[name]]
+    return f"{words} ({', '.join(states)})" if states else words
+
+
+def _next(job: dict[str, Any]) -> str:
+    """In the schedule's own zone, whose hours its words name: `2026-11-28 02:00 Copenhagen`."""
+    if not job["nextSlots"]:
+        return "–"
+    tz = job["schedule"]["tz"]
+    slot = datetime.fromisoformat(job["nextSlots"][0]).astimezone(ZoneInfo(tz))
+    return f"{slot:%Y-%m-%d %H:%M} {terminal.place(tz)}"

@@ -5,7 +5,7 @@ from typing import Any
 from rich.table import Table
 
 from services.cli import api, target, terminal
-from services.cli.runs import Limit
+from services.cli.history import Limit
 
 
 def slots_command(*, job: str | None = None, limit: Limit = 10, json: terminal.AsJson = False) -> int:
@@ -19,7 +19,7 @@ def slots_command(*, job: str | None = None, limit: Limit = 10, json: terminal.A
         How many at most.
     """
     with api.connect(target.find()) as calls:
-        found = calls.get("/api/admin/slot", jobType=job, limit=limit)
+        found = calls.get("/api/admin/slot", [("jobType", job), ("limit", limit)])
     return _show(found, _slots(found), "every slot that was due became a run", as_json=json)
 
 
@@ -32,20 +32,22 @@ def parked_command(*, limit: Limit = 10, json: terminal.AsJson = False) -> int:
         How many at most.
     """
     with api.connect(target.find()) as calls:
-        found = calls.get("/api/admin/parked", limit=limit)
+        found = calls.get("/api/admin/parked", [("limit", limit)])
     return _show(found, _parked(found), "every message can be read", as_json=json)
 
 
 def _show(found: list[dict[str, Any]], table: Table, none: str, *, as_json: bool) -> int:
     if as_json:
         terminal.print_json(found)
+    elif found:
+        terminal.show(table)
     else:
-        terminal.out.print(table if found else none)
+        terminal.print_line(none)
     return 0
 
 
 def _slots(slots: list[dict[str, Any]]) -> Table:
-    table = terminal.table("Slot", "Job", "Outcome", "Why")
+    table = terminal.table(f"Slot ({terminal.zone()})", "Job", "Outcome", "Why")
     for slot in slots:
         due = terminal.instant(slot["scheduledFor"])
         table.add_row(due, slot["jobType"], slot["outcome"], terminal.cut(slot["reason"]))
@@ -53,7 +55,7 @@ def _slots(slots: list[dict[str, Any]]) -> Table:
 
 
 def _parked(parked: list[dict[str, Any]]) -> Table:
-    table = terminal.table("Event", "Stored", "Subject", "Why", right=("Event",))
+    table = terminal.table("Event", f"Stored ({terminal.zone()})", "Subject", "Why", right=("Event",))
     for one in parked:
         why = terminal.cut(one["problem"])
         table.add_row(str(one["sequence"]), terminal.instant(one["time"]), terminal.cut(one["subject"][:60]), why)

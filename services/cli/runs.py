@@ -1,32 +1,34 @@
-"""`kronik trigger`, `kronik history`, `kronik jobs`: through the HTTP API."""
+"""`kronik trigger`, `rerun`, `cancel`, `logs`: one run, through the HTTP API."""
 
 import json
-import time
-from typing import Annotated, Any, Literal
+import uuid
+from typing import Annotated, Any
 
-from cyclopts import Parameter, validators
-from kronik import KronikError
-from rich.table import Table
+from cyclopts import Parameter
 from rich.text import Text
 
 from services.cli import api, target, terminal
-from services.cli.api import Api
+from services.cli.api import Api, Unreachable
+from services.cli.usage import BadUsage
 from services.infra.printable import one_line
 
-_LOOK_EVERY_S = 0.25
-_RUNS = "/api/admin/job-run"
+RUNS = "/api/admin/job-run"
+_WAIT_S = 10
+"""Well within what a call may take."""
+_ASKED_WITHIN_S = 10.0
 
 Params = Annotated[list[str], Parameter(name=("--param", "-p"), negative="")]
-Limit = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=100))]
-Status = Literal["RUNNING", "SUCCESS", "PARTIAL", "FAILED"]
-
-
-class BadParam(KronikError):
-    """A --param that is not NAME=VALUE."""
+DryRun = Annotated[bool, Parameter(negative="", help="Do nothing; say what would be done.")]
 
 
 def trigger_command(
-    job: str, /, *, param: Params | None = None, wait: bool = False, json: terminal.AsJson = False
+    job: str,
+    /,
+    *,
+    param: Params | None = None,
+    wait: bool = False,
+    dry_run: DryRun = False,
+    json: terminal.AsJson = False,
 ) -> int:
     """Ask for a run. Exit status 0, with --wait 1 if the run failed.
 
@@ -37,29 +39,81 @@ def trigger_command(
     param
         NAME=VALUE, any number of times. VALUE is JSON where it can be read so, else text: -p month=2026-10 -p n=3
     wait
-        Return when the run has finished: 0 for SUCCESS and PARTIAL, 1 for FAILED.
+        Return when the run has finished: 0 for SUCCESS and PARTIAL, 1 for FAILED. A restart of the API meanwhile does
+        no harm.
     """
     body: dict[str, object] = {"jobType": job}
     if param:
         body["params"] = parse_params(param)
+    return _ask(f"{RUNS}/trigger", body, wait=wait, dry_run=dry_run, as_json=json)
+
+
+def rerun_command(
+    id: int,
+    /,
+    *,
+    param: Params | None = None,
+    wait: bool = False,
+    dry_run: DryRun = False,
+    json: terminal.AsJson = False,
+) -> int:
+    """Run a finished run's job again, as it was or with other params. Exit status as of `kronik trigger`.
+
+    Parameters
+    ----------
+    id
+        The run's, as `kronik history` lists them.
+    param
+        NAME=VALUE, any number of times: instead of all the params that the run had.
+    wait
+        Return when the new run has finished.
+    """
+    body: dict[str, object] = {"params": parse_params(param)} if param else {}
+    return _ask(f"{RUNS}/{id}/rerun", body, wait=wait, dry_run=dry_run, as_json=json)
+
+
+def cancel_command(id: int, /, *, dry_run: DryRun = False, json: terminal.AsJson = False) -> int:
+    """Ask for a run to stop. Exit status 1 where it is finished already.
+
+    Parameters
+    ----------
+    id
+        The run's, as `kronik history` lists them.
+    """
     with api.connect(target.find()) as calls:
-        run = calls.post(f"{_RUNS}/trigger", body)
-        if wait:
-            run = _follow(calls, run, quiet=json)
+        answer = calls.post(f"{RUNS}/{id}/cancel", query=dry(dry_run))
     if json:
-        terminal.print_json(run)
+        terminal.print_json(answer)
+    elif dry_run:
+        print_plan(answer)
     else:
-        _print_run(run)
-    return 1 if run["status"] == "FAILED" else 0
+        _print_run(answer)
+    return 0
+
+
+def dry(dry_run: bool) -> api.Query:
+    return [("dryRun", dry_run or None)]
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """What would be done, and what is worth knowing before."""
+    terminal.print_line(f"would: {plan['does']}")
+    for note in plan.get("notes") or []:
+        terminal.print_line(f"  {note}")
+    for heading, slots in (("next slots", plan.get("nextSlots")), ("skips", plan.get("skips"))):
+        if slots:
+            terminal.print_line(
+                f"  {heading} ({terminal.zone()}): {', '.join(terminal.instant(one)[:16] for one in slots)}"
+            )
 
 
 def parse_params(params: list[str]) -> dict[str, object]:
-    """Raises BadParam."""
+    """Raises BadUsage."""
     parsed: dict[str, object] = {}
     for each in params:
         name, equals, text = each.partition("=")
         if not name or not equals:
-            raise BadParam(f"--param {each}: expected NAME=VALUE")
+            raise BadUsage(f"--param {each}: expected NAME=VALUE")
         try:
             parsed[name] = json.loads(text)
         except ValueError:
@@ -67,14 +121,39 @@ def parse_params(params: list[str]) -> dict[str, object]:
     return parsed
 
 
-def _follow(calls: Api, run: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """The run once it has finished; how far it is, on a terminal."""
+def _ask(path: str, body: dict[str, object], *, wait: bool, dry_run: bool, as_json: bool) -> int:
+    """Ask for a run, and wait for it where that is wished; a key makes it one run however often it is asked for."""
+    key = uuid.uuid4().hex
+
+    def ask(calls: Api) -> Any:
+        return calls.post(path, body, query=dry(dry_run), key=None if dry_run else key)
+
+    with api.connect(target.find()) as calls:
+        try:
+            answer = ask(calls)
+        except Unreachable:
+            if not wait:
+                raise
+            answer = api.insist(ask, patience_s=_ASKED_WITHIN_S)
+    if wait and not dry_run:
+        answer = follow(answer)
+    if as_json:
+        terminal.print_json(answer)
+    elif dry_run:
+        print_plan(answer)
+    else:
+        _print_run(answer)
+    return 1 if answer.get("status") == "FAILED" else 0
+
+
+def follow(run: dict[str, Any]) -> dict[str, Any]:
+    """The run once it has finished, whatever becomes of the API meanwhile; it is named at once, on stderr."""
+    id, job_type = run["id"], run["jobType"]
+    terminal.say(f"{job_type} run {id} is {run['phase']}; `kronik show {id}` tells of it")
     with terminal.err.status("", spinner="dots") as spinner:
         while run["completedAt"] is None:
-            if not quiet:
-                spinner.update(Text(f"run {run['id']} is {run['phase']}"))
-            time.sleep(_LOOK_EVERY_S)
-            run = calls.get(f"{_RUNS}/{run['id']}")
+            spinner.update(Text(f"{job_type} run {id} is {run['phase']}"))
+            run = api.insist(lambda calls: calls.get(f"{RUNS}/{id}", [("wait", _WAIT_S)]))
     return run
 
 
@@ -87,41 +166,3 @@ def _print_run(run: dict[str, Any]) -> None:
     for warning in run.get("warnings") or []:
         item = f"{warning['item']}: " if warning.get("item") else ""
         terminal.print_line(f"  ! {one_line(item + warning.get('text', ''))}")
-
-
-def history_command(
-    *, job: str | None = None, status: Status | None = None, limit: Limit = 10, json: terminal.AsJson = False
-) -> int:
-    """The newest runs.
-
-    Parameters
-    ----------
-    job
-        Only of this job type.
-    status
-        Only with this status.
-    limit
-        How many at most.
-    """
-    with api.connect(target.find()) as calls:
-        runs = calls.get(_RUNS, jobType=job, status=status, limit=limit)
-    if json:
-        terminal.print_json(runs)
-    else:
-        terminal.out.print(_table(runs) if runs else "no runs yet")
-    return 0
-
-
-def _table(runs: list[dict[str, Any]]) -> Table:
-    table = terminal.table("Run", "Job", "Status", "Started", "Took", "By", "Result", right=("Run", "Took"))
-    for run in runs:
-        table.add_row(
-            str(run["id"]),
-            run["jobType"],
-            terminal.status_text(run["status"]),
-            terminal.instant(run["startedAt"]),
-            terminal.duration(run["durationMs"]),
-            run["triggeredBy"],
-            terminal.cut(terminal.summary(run, width=200)),
-        )
-    return table

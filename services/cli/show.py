@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-from kronik import KronikError
 from kronik.events import Recorded
 from kronik.run import Run
 from rich.table import Table
@@ -12,9 +11,10 @@ from rich.text import Text
 from services.cli import api, stream, target, terminal
 from services.cli.event_words import as_json, words
 from services.cli.target import Target
+from services.cli.usage import BadUsage
 
 
-class NoSuchRun(KronikError):
+class NoSuchRun(BadUsage):
     """No run has this id."""
 
 
@@ -29,16 +29,19 @@ def show_command(id: int | None = None, /, *, json: terminal.AsJson = False) -> 
     to = target.find()
     run, events = asyncio.run(_read(to.nats(), _newest(to) if id is None else id))
     if json:
-        terminal.print_json({"id": run.id, "jobType": run.job_type, "events": [as_json(event) for event in events]})
+        shown = [as_json(event) for event in events]
+        terminal.print_json({"id": run.id, "jobType": run.job_type, "traceback": run.traceback, "events": shown})
         return 0
     terminal.print_line(Text(f"{run.job_type} run {run.id}", style="bold"))
     terminal.out.print(_timeline(events))
+    for line in (run.traceback or "").splitlines():
+        terminal.print_line(f"  {line}")
     return 0
 
 
 def _newest(to: Target) -> int:
     with api.connect(to) as calls:
-        runs = calls.get("/api/admin/job-run", limit=1)
+        runs = calls.get("/api/admin/job-run", [("limit", 1)])
     if not runs:
         raise NoSuchRun("there are no runs yet; `kronik trigger JOB` asks for one")
     return int(runs[0]["id"])

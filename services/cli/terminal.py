@@ -5,8 +5,10 @@ loses whatever a terminal would obey, and no text is ever read as markup.
 """
 
 import json
+import os
 import sys
-from collections.abc import Container, Iterable
+import zoneinfo
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -14,14 +16,18 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from services.infra.clock import SystemClock
 from services.infra.printable import escaped_in_json, one_line, printable
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="JSON on stdout, for scripts.")]
 
 _PIPE_COLUMNS = 200
+_BETWEEN = 2
+_LEAST = 6
+"""What the last column may shrink to."""
 
 
 class Door(Console):
@@ -40,7 +46,13 @@ class Door(Console):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 
 
-out = Door(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+def _pipe_columns() -> int:
+    """COLUMNS where it is set, else enough for whole lines."""
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else _PIPE_COLUMNS
+
+
+out = Door(width=None if sys.stdout.isatty() else _pipe_columns())
 err = Door(stderr=True)
 
 STATUS_STYLE = {"SUCCESS": "green", "PARTIAL": "yellow", "FAILED": "red", "RUNNING": "cyan"}
@@ -48,11 +60,36 @@ STATUS_ICON = {"SUCCESS": "✓", "PARTIAL": "!", "FAILED": "✗", "RUNNING": "�
 
 
 def table(*headings: str, right: Container[str] = ()) -> Table:
-    """One line per row; on a narrow terminal the last column gives way: see cut()."""
+    """One line per row; on a narrow terminal the last column gives way: see cut().
+
+    The first column, which says what the row is about, is there on the narrowest.
+    """
     made = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         made.add_column(cut(heading), justify="right" if heading in right else "left", no_wrap=heading != headings[-1])
     return made
+
+
+def show(rows: Table) -> None:
+    """Columns that there is no room for are left out, the last first; the last that is shown takes what is left."""
+    shown = list(rows.columns)
+    while len(shown) > 1 and _taken(shown[:-1]) + _LEAST > out.width:
+        shown.pop()
+    for column in shown[:-1]:
+        column.width = _width(column)
+    shown[-1].width = max(1, min(_width(shown[-1]), out.width - _taken(shown[:-1])))
+    shown[-1].overflow, shown[-1].no_wrap = "ellipsis", True
+    rows.columns[:] = shown
+    out.print(rows)
+
+
+def _taken(columns: Sequence[Column]) -> int:
+    return sum(_width(column) + _BETWEEN for column in columns)
+
+
+def _width(column: Column) -> int:
+    """Of its widest cell."""
+    return max(out.measure(cell).maximum for cell in (column.header, *column.cells))
 
 
 def cut(text: str) -> Text:
@@ -91,6 +128,28 @@ def instant(value: str | datetime | None) -> str:
         return "–"
     when = datetime.fromisoformat(value) if isinstance(value, str) else value
     return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def zone() -> str:
+    """This machine's time zone, by its place where that is known: Copenhagen."""
+    name = os.environ.get("TZ", "").removeprefix(":")
+    if not name:
+        name = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
+    known = name in zoneinfo.available_timezones()
+    return place(name) if known else SystemClock().now().astimezone().tzname() or "local time"
+
+
+def place(tz: str) -> str:
+    """The last part of a zone's name: Copenhagen, of Europe/Copenhagen."""
+    return tz.rpartition("/")[2].replace("_", " ")
+
+
+def confirmed(question: str) -> bool:
+    """Whether the person at the terminal says yes; nobody is asked where there is none."""
+    if not sys.stdin.isatty():
+        return False
+    err.print(f"{question} [y/N] ", end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def duration(ms: float | None) -> str:

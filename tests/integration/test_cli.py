@@ -250,3 +250,85 @@ def test_output_into_a_closed_pipe_ends_without_a_word(up: Up, run: dict[str, An
         ("bash", "-c", f"set -o pipefail; {line}"), cwd=up.home, env=dict(os.environ), capture_output=True, text=True
     )
     assert result.stderr == ""
+
+
+def answered(up: Up, *arguments: str) -> Any:
+    result = up.kronik(*arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_run_is_run_again_and_cancelled(up: Up, run: dict[str, Any]) -> None:
+    id = str(run["id"])
+    assert answered(up, "rerun", id, "--dry-run")["runId"] == run["id"]
+    assert answered(up, "rerun", id, "--wait")["rerunOf"] == run["id"]
+    finished = up.kronik("cancel", id)
+    assert (finished.returncode, "finished" in finished.stderr) == (1, True)
+    assert up.kronik("rerun", id, "--param", "x=1").returncode == 2
+    assert set(answered(up, "logs", id)) == {"lines", "leftOut", "progress"}
+    assert up.kronik("logs", id, "--follow").returncode == 0
+    assert up.kronik("logs", "999999", "--follow").returncode == 2
+
+
+def test_waiting_names_the_run_and_survives_the_api(up: Up) -> None:
+    fail_sandbox(up, "slow")
+    command = Command(name="wait", argv=(sys.executable, "-m", "services.cli", "trigger", "HEYNABO_IMPORT", "--wait"))
+    pipe = subprocess.PIPE
+    options = popen_options(command)
+    with subprocess.Popen(command.argv, cwd=up.home, stdout=pipe, stderr=pipe, text=True, **options) as waiting:
+        assert waiting.stderr is not None
+        id = waiting.stderr.readline().partition(" run ")[2].split()[0]
+        processes = json.loads((up.state / "processes.json").read_text())
+        os.kill(next(one["pid"] for one in processes if one["name"] == "api"), signal.SIGKILL)
+        assert "trying again" in waiting.stderr.readline()
+        fail_sandbox(up, "none")
+        said, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert f"HEYNABO_IMPORT run {id}" in said
+
+
+def test_a_job_is_paused_scheduled_and_retired(up: Up) -> None:
+    job = "MONTHLY_BILLING"
+    assert len(answered(up, "pause", job, "--until", "2999-01-01T00:00+01:00", "--dry-run")["skips"]) == 10
+    paused = answered(up, "pause", job, "--reason", "inventory")
+    assert (paused["pause"]["reason"], paused["changedByName"]) == ("inventory", "admin")
+    assert "paused by admin: inventory" in up.kronik("schedule", job).stdout
+    assert answered(up, "resume", job)["paused"] is False
+    changed = answered(up, "schedule", job, "0 5 2 * *", "--overlap", "skip")
+    assert (changed["schedule"]["expression"], changed["schedule"]["overlap"]) == ("0 5 2 * *", "skip")
+    given_back = answered(up, "schedule", job, "code", "--overlap", "code")
+    assert set(given_back["comesFrom"].values()) == {"code"}
+    assert "Copenhagen" in up.kronik("jobs").stdout
+    assert up.kronik("retire", job).returncode == 2
+    assert answered(up, "retire", job, "--yes", "--dry-run")["command"] == "retire"
+    assert up.kronik("schedule", job, "--tz", "CEST").returncode == 2
+
+
+def test_the_run_is_named_on_the_narrowest_terminal(up: Up, run: dict[str, Any]) -> None:
+    narrow = Up(up.home, environ={**up.environ, "COLUMNS": "40"}).kronik("history", "--limit", "100").stdout
+    assert all(len(line) <= 40 for line in narrow.splitlines())
+    assert str(run["id"]) in [line.split()[0] for line in narrow.splitlines()]
+
+
+def test_accounts_have_names_and_roles_and_their_tokens_can_be_revoked(up: Up) -> None:
+    assert up.kronik("token", "bot", "--account", "nobody").returncode == 2
+    token = up.kronik("token", "bot", "--account", "anna", "--role", "operator").stdout.strip()
+    anna = {"Authorization": f"Bearer {token}"}
+    asked = httpx.post(
+        f"{up.ready['url']}/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"}, headers=anna
+    )
+    assert asked.json()["triggeredByName"] == "anna"
+    assert ("anna", "operator", "bot") in {
+        (one["account"], one["role"], one["name"]) for one in answered(up, "token", "list")
+    }
+    assert up.kronik("signin", "anna").stdout.startswith(up.ready["url"])
+    assert up.kronik("token", "revoke", "bot").returncode == 0
+    assert httpx.get(f"{up.ready['url']}/api/admin/job", headers=anna).status_code == 401
+    assert up.kronik("token", "revoke", "bot").returncode == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_every_command(shell: str) -> None:
+    with home() as place:
+        script = Up(place).kronik("completion", shell).stdout
+    assert all(word in script for word in ("history", "rerun", "retire", "unresolved"))

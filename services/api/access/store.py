@@ -7,7 +7,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 import asyncpg
@@ -73,6 +73,32 @@ async def create_token(connection: Connection, account_id: str, name: str) -> st
 async def revoke_tokens(connection: Connection, account_id: str, name: str) -> None:
     """The account's tokens of this name are not accepted any more."""
     await connection.execute(_sql("revoke_tokens"), int(account_id), name)
+
+
+async def account_named(connection: Connection, name: str) -> str | None:
+    """The id of the account with this name, if there is one."""
+    found = await connection.fetchval(_sql("account_named"), name)
+    return None if found is None else str(found)
+
+
+class Token(Struct, frozen=True, rename="camel"):
+    """A token as it can be listed: never itself. revoked_at: since when it is not accepted any more."""
+
+    account: str
+    role: Role
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+async def tokens(connection: Connection) -> list[Token]:
+    """All that were ever made, by account."""
+    return [Token(**row) for row in await connection.fetch(_sql("tokens"))]
+
+
+async def revoke_named(connection: Connection, name: str, account: str | None = None) -> int:
+    """The tokens of this name are not accepted any more, of this account or of all; how many there were."""
+    return int((await connection.execute(_sql("revoke_everywhere"), name, account)).split()[-1])
 
 
 async def create_sign_in_link(connection: Connection, account_id: str) -> str:
@@ -142,6 +168,8 @@ __all__ = [
     "SESSION_LIVES",
     "Identity",
     "Role",
+    "Token",
+    "account_named",
     "by_session",
     "by_token",
     "create_account",
@@ -152,6 +180,8 @@ __all__ = [
     "hash_of",
     "is_sign_in_link",
     "names",
+    "revoke_named",
     "revoke_tokens",
+    "tokens",
     "use_sign_in_link",
 ]

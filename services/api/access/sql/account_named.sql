@@ -1,0 +1,1 @@
+SELECT id FROM access.account WHERE name = $1
