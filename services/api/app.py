@@ -20,6 +20,7 @@ from services.api.access import pages
 from services.api.access.gate import COOKIE, gate, provide_identity
 from services.api.changes import Changes
 from services.api.front.reception import reception
+from services.api.front.strict import rules_of, strict
 from services.api.front.throttle import Throttle
 from services.api.history import queries
 from services.api.history.projector import Projector
@@ -88,6 +89,7 @@ def create_app(
         logging_config=None,
         debug=False,
     )
+    app.state.rules = rules_of(app.openapi_schema.to_schema())
     app.asgi_handler = reception(app.asgi_handler)
     return app
 
@@ -127,7 +129,7 @@ def _admin_api() -> Router:
     return Router(
         "/api/admin",
         route_handlers=[history_router, RunController, JobController, ledger_router, events.events],
-        middleware=[_position, gate],
+        middleware=[_position, gate, strict],
         exception_handlers=problems.HANDLERS,
         security=[{"token": []}, {"session": []}],
     )

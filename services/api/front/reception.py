@@ -16,6 +16,7 @@ from services.api import security
 from services.api.front.answers import Answer
 from services.api.front.protocol import HEADER_BYTES
 from services.api.front.refusals import body_of, head_of
+from services.api.panel.rendering import STATIC_PATH
 from services.api.problems import ADDRESS_TOO_LONG, HEADER_TOO_LARGE, NOT_FOUND, Problem
 
 HEADERS: Final = 100
@@ -23,14 +24,14 @@ TARGET_BYTES: Final = 8 * 1024
 """Of path and query."""
 
 PART_BYTES: Final = 255
-"""Between two slashes; what file systems take."""
+"""Of a file's name, which is what stands between two slashes."""
 
 REQUEST_ID: Final = b"x-request-id"
 _ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:-]{1,128}")
 
 _LARGE: Final = Problem(HEADER_TOO_LARGE, f"At most {HEADERS} headers of {HEADER_BYTES} bytes together.")
 _LONG: Final = Problem(ADDRESS_TOO_LONG, f"Path and query may have {TARGET_BYTES} bytes together.")
-_NOWHERE: Final = Problem(NOT_FOUND, f"No address has a NUL in it, or a part of more than {PART_BYTES} bytes.")
+_NOWHERE: Final = Problem(NOT_FOUND, f"No file has a NUL in its name, or more than {PART_BYTES} bytes.")
 
 
 def reception(app: ASGIApp) -> ASGIApp:
@@ -59,8 +60,13 @@ def _refusal(scope: HTTPScope) -> Problem | None:
         return _LARGE
     if len(scope["raw_path"]) + len(scope["query_string"]) > TARGET_BYTES:
         return _LONG
-    parts = scope["path"].encode("utf-8", "surrogateescape").split(b"/")
-    return _NOWHERE if any(len(part) > PART_BYTES or b"\0" in part for part in parts) else None
+    return _NOWHERE if scope["path"].startswith(STATIC_PATH) and not _can_be_a_file(scope["path"]) else None
+
+
+def _can_be_a_file(path: str) -> bool:
+    """What a file system takes; asked for anything else it answers with an error of its own kind."""
+    parts = path.encode("utf-8", "surrogateescape").split(b"/")
+    return not any(len(part) > PART_BYTES or b"\0" in part for part in parts)
 
 
 async def _refuse(problem: Problem, send: Send) -> None:

@@ -124,12 +124,34 @@ async def test_a_bad_query_names_the_field_and_what_is_allowed(
     assert problem["errors"][0]["allowed"]
 
 
-async def test_limits_hold_at_their_ends_and_unknown_parameters_are_ignored(api: Api, stream: Stream) -> None:
+async def test_limits_hold_at_their_ends(api: Api, stream: Stream) -> None:
     run_id = await stream.run()
     await api.projected(run_id + 2)
-    for query in ("limit=1", "limit=100", "foo=bar", "limit=1&x=%00"):
+    for query in ("limit=1", "limit=100"):
         answer = await api.http.get(f"/api/admin/job-run?{query}", headers=api.viewer)
         assert [run["id"] for run in answer.json()] == [run_id]
+
+
+async def test_what_no_call_takes_is_refused_by_name(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    for path, named in {
+        "job-run?jobtype=X": "jobtype",
+        "job-run?limit=1&limit=2": "limit",
+        "job-run?limit=1.0": "limit",
+        "job-run?limit=%2B5": "limit",
+        "job?limit=1": "limit",
+        "job-run/count?limit=1": "limit",
+        "slot?status=FAILED": "status",
+        "events?since=1": "since",
+        "job-run/01": "id",
+    }.items():
+        answer = await api.http.get(f"/api/admin/{path}", headers=api.viewer)
+        assert (path, answer.status_code) == (path, 400)
+        assert answer.json()["errors"][0]["field"] == named
+    headers = {**api.admin, "Content-Type": "application/json"}
+    for body in ('{"jobType":"X","jobType":"DEMO_JOB"}', '{"jobType":"DEMO_JOB","params":{"a":1,"a":2}}'):
+        answer = await api.http.post("/api/admin/job-run/trigger", content=body, headers=headers)
+        assert (answer.status_code, "2 times" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize("id", ["0", "-1", "abc", "1.5", "9223372036854775808", "%00"])

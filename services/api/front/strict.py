@@ -1,0 +1,125 @@
+"""What a request says and no call takes is refused by name, and not quietly passed over.
+
+The rules are those that OpenAPI tells, so whatever route is added, they hold for it: query parameters that the call
+does not have, ones given twice where one is meant, integers and truths that are not written as such; and in a body
+a field that is there twice, of which every reader may take another one.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Struct
+
+from services.api.history import run_filter
+from services.api.problems import ALLOWED, INVALID, FieldError, Problem, invalid
+
+_WRITTEN: Final = {
+    "integer": (re.compile(r"-?(0|[1-9][0-9]*)"), "is not an integer"),
+    "boolean": (re.compile("true|false"), "is neither true nor false"),
+}
+_MOST_DIGITS: Final = 20
+
+
+class Parameter(Struct, frozen=True):
+    """type: of its value; several: it may be given more than once."""
+
+    type: str
+    several: bool
+
+
+class Rules(Struct, frozen=True):
+    """Of one operation."""
+
+    query: Mapping[str, Parameter]
+    path: Mapping[str, Parameter]
+
+    def knows(self, name: str) -> bool:
+        """Where runs can be filtered, `param.NAME` is one of many names."""
+        return name in self.query or (self.query.keys() >= run_filter.PARTS.keys() and run_filter.is_part(name))
+
+
+def rules_of(document: Mapping[str, Any]) -> dict[tuple[str, str], Rules]:
+    """By method and path, from an OpenAPI document."""
+    return {
+        (method.upper(), path): Rules(
+            query=_parameters(operation, "query"),
+            path=_parameters(operation, "path"),
+        )
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+
+
+def _parameters(operation: Mapping[str, Any], place: str) -> dict[str, Parameter]:
+    return {one["name"]: _parameter(one["schema"]) for one in operation.get("parameters", ()) if one["in"] == place}
+
+
+def _parameter(schema: Mapping[str, Any]) -> Parameter:
+    for either in (schema, *schema.get("oneOf", ())):
+        if (type := either.get("type", "null")) != "null":
+            return Parameter(either["items"].get("type", "string") if type == "array" else type, type == "array")
+    return Parameter("string", False)
+
+
+def strict(app: ASGIApp) -> ASGIApp:
+    """To stand behind the gate: who is nobody is told nothing."""
+
+    async def check(scope: Scope, receive: Receive, send: Send) -> None:
+        request: Request[Any, Any, Any] = Request(scope, receive, send)
+        rules: dict[tuple[str, str], Rules] = request.app.state.rules
+        if (found := rules.get((request.method, scope["path_template"]))) is not None:
+            _check_query(found, list(request.query_params.multi_items()))
+            for name, value in request.scope["path_params"].items():
+                _check_written(name, str(value), found.path.get(name, Parameter("string", False)))
+        if request.method == "POST":
+            _check_fields(await request.body())
+        await app(scope, receive, send)
+
+    return check
+
+
+def _check_query(rules: Rules, given: list[tuple[str, str]]) -> None:
+    """Raises Problem."""
+    unknown = sorted({name for name, _ in given if not rules.knows(name)})
+    if unknown:
+        raise _unknown(unknown, sorted(rules.query))
+    for name, count in Counter(name for name, _ in given).items():
+        if count > 1 and name in rules.query and not rules.query[name].several:
+            raise invalid(name, f"was given {count} times")
+    for name, value in given:
+        if name in rules.query:
+            _check_written(name, value, rules.query[name])
+
+
+def _unknown(names: list[str], known: list[str]) -> Problem:
+    listed = ", ".join(known) or "none"
+    errors = [FieldError(name[:80], "is no query parameter of this call", list(known)) for name in names[:20]]
+    named = ", ".join(one.field for one in errors)
+    return Problem(INVALID, f"no query parameter of this call: {named}; it takes: {listed}", errors)
+
+
+def _check_written(name: str, value: str, parameter: Parameter) -> None:
+    """Raises Problem."""
+    form, problem = _WRITTEN.get(parameter.type, (None, ""))
+    if form is not None and not (form.fullmatch(value) and len(value) <= _MOST_DIGITS):
+        raise invalid(name, f"{value[:80]!r} {problem}", allowed=ALLOWED.get(name, f"{parameter.type}"))
+
+
+def _check_fields(body: bytes) -> None:
+    """Raises Problem for a name that stands twice in one object; what is no JSON at all is the handler's to refuse."""
+    try:
+        json.loads(body, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        return
+
+
+def _object(pairs: list[tuple[str, Any]]) -> None:
+    names = Counter(name for name, _ in pairs)
+    name, count = max(names.items(), key=lambda one: one[1], default=("", 0))
+    if count > 1:
+        raise invalid(name[:80], f"is in the body {count} times")
