@@ -12,6 +12,8 @@ from pathlib import Path
 from services.stack.process import Command, popen_options
 
 ROOT = Path(__file__).parent.parent
+KRONIK = str(Path(sys.executable).parent / "kronik")
+"""Services are started as the image starts them."""
 
 
 class Process:
@@ -22,7 +24,7 @@ class Process:
         with log.open("ab") as out:
             command = Command(
                 name=name,
-                argv=(sys.executable, "-m", f"services.{name}"),
+                argv=(KRONIK, name),
                 env={"KRONIK_LOG_FORMAT": "json", **environ},
             )
             self._process = subprocess.Popen(

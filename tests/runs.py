@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from kronik.events import Recorded
 from kronik.run import Run
-from kronik.subjects import run_aggregate
+from kronik.subjects import STORED, run_aggregate
 from nats.aio.client import Client
 
 from services.log.append import EventLog
@@ -39,10 +39,10 @@ def names(events: Iterable[Recorded]) -> list[str]:
 
 
 async def _until(log: EventLog, run_id: int, reached, within_s: float) -> tuple[Run, list[Recorded]]:  # type: ignore[no-untyped-def]
-    """Look again whenever an event of the run is published, and every half second in case one was missed."""
+    """Look again whenever an event of the run is stored, and every half second in case one was missed."""
     first = await log.read_run(run_id)
     assert first, f"no trigger at {run_id}"
-    told = await log.connection.subscribe(run_aggregate(first[0].job_type, run_id))
+    told = await log.connection.subscribe(STORED + run_aggregate(first[0].job_type, run_id))
     try:
         async with asyncio.timeout(within_s):
             while True:

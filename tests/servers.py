@@ -99,18 +99,18 @@ class NatsServer(Server):
         return f"nats://127.0.0.1:{self.port}"
 
     def user(self, name: str) -> str:
-        """The address with the credentials of one of the shipped users: api, scheduler, runner, operator, ..."""
-        return nats_users.url(name, self.passwords[name], self.port)
+        """The address with the credentials of one of the shipped users, or of the services crm and erp."""
+        return nats_users.url(name, self.passwords.get(name, f"{name}-secret"), self.port)
 
 
 @contextlib.contextmanager
 def nats(*, users: bool = False) -> Iterator[NatsServer]:
     """A running nats-server with JetStream and synced writes. users: with the shipped users and permissions."""
-    names = (*nats_users.PERMISSIONS, nats_users.SYSTEM) if users else ()
+    names = nats_users.USERS if users else ()
     passwords = {name: f"{name}-secret" for name in names}
     with _directory("nats") as home:
         port = find_free()
-        accounts = nats_users.accounts(passwords) if users else ""
+        accounts = nats_users.accounts(passwords, {"crm": "crm-secret", "erp": "erp-secret"}) if users else ""
         config = home / "nats.conf"
         config.write_text(nats_server.config(port=port, store=home / "store", accounts=accounts))
         server = NatsServer(nats_server.command(config), port, home / "nats.log", passwords=passwords)

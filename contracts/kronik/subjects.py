@@ -29,9 +29,14 @@ SERVICES: Final = "jobs.service.*"
 DECLARATIONS: Final = "jobs.*.*"
 """Definitions, schedules and services in one filter: what holds until the next one of its subject."""
 CANCEL_REQUESTS: Final = "jobs.run.*.*.cancel_requested"
+STORED: Final = "stored."
+"""In front of a subject: where the stream hands on what it has stored, to whoever listens at that moment."""
 
 CRON: Final = "cron"
 ADMIN: Final = "admin"
+CHAIN: Final = "chain"
+OWN_ORIGINS: Final = frozenset({CRON, ADMIN, CHAIN})
+"""Whose triggers Kronik makes itself. chain: one run led to another."""
 
 JOB_TYPE_RULE: Final = "[A-Z][A-Z0-9_]{0,63}"
 ORIGIN_RULE: Final = "[a-z][a-z0-9_-]{0,31}"
@@ -103,6 +108,13 @@ def check_origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise InvalidName(f"origin {origin[:80]!r}: must match {ORIGIN_RULE}")
     return origin
+
+
+def check_service(name: str) -> str:
+    """The name of another service, which is its origin; raises InvalidName for one of Kronik's own, too."""
+    if check_origin(name) in OWN_ORIGINS:
+        raise InvalidName(f"service {name!r}: {', '.join(sorted(OWN_ORIGINS))} are Kronik's own")
+    return name
 
 
 def trigger(job_type: str, origin: str) -> str:

@@ -16,6 +16,7 @@ from services.api.app import create_app
 from services.api.front import protocol
 from services.infra import logs, settings
 from services.infra.settings import ApiSettings
+from services.log import connection as nats_connection
 
 log = logs.get()
 
@@ -42,7 +43,7 @@ class Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT. Exits with 0 after either, with 1 where it can't go on."""
+    """Serve until SIGTERM or SIGINT. Exits with 0 after either, with 1 where it can't go on, 69 without NATS."""
     try:
         wanted = settings.read(ApiSettings)
     except KronikError as error:
@@ -77,7 +78,9 @@ async def _serve(wanted: ApiSettings) -> int:
     _announce(wanted, listening)
     await server.serve(sockets=[listening])
     log.info("api_stopped")
-    return 1 if broken.is_set() or not server.started else 0
+    if broken.is_set():
+        return nats_connection.NO_CONNECTION
+    return 0 if server.started else 1
 
 
 def _listen(wanted: ApiSettings) -> socket.socket:

@@ -66,8 +66,14 @@ def create_app(
         past = History(event_log, pool, changes)
         app.state.update(throttle=Throttle())
         app.state.update(pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop)
-        options = nats_connection.options(settings.nats_url, f"api-{settings.instance}", on_nats_closed)
-        tasks = [asyncio.create_task(one) for one in (client.connect(**options), changes.run(), projector.run())]
+        connecting = nats_connection.connect(
+            settings.nats_url,
+            f"api-{settings.instance}",
+            on_nats_closed,
+            patience_s=settings.nats_patience_s,
+            client=client,
+        )
+        tasks = [asyncio.ensure_future(one) for one in (connecting, changes.run(), projector.run())]
         try:
             await pool
             yield

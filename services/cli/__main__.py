@@ -5,6 +5,7 @@ the present state or could not be started; 2 what was asked makes no sense or is
 running to ask.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -53,6 +54,9 @@ COMMANDS = {
     "signin": Command(_USE, "Print a new link to sign in to the panel with.", "access:signin_command"),
     "token": Command(_USE, "Print a new API token, list or revoke them.", "access:token_command"),
     "completion": Command(_USE, "Print a completion script for a shell.", "completion:completion_command"),
+    "service": Command(
+        _USE, "Let another service ask for runs: add, list, rotate, remove.", "other_services:service_command"
+    ),
     "env": Command(_USE, "Print where Kronik is, for a shell.", "env:env_command"),
     "rebuild": Command(_CARE, "Build the history anew from the events.", "replay:rebuild_command"),
     "verify": Command(_CARE, "Compare the history with the events.", "replay:verify_command"),
@@ -95,7 +99,6 @@ def _exit_status() -> str:
 
 def main() -> None:
     """Run the command in sys.argv and exit with its status; what goes wrong is one clear line on stderr."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `kronik history | head` ends without a word
     sys.exit(run(sys.argv[1:]))
 
 
@@ -110,6 +113,8 @@ def run(arguments: list[str]) -> int:
         return _complain(str(error), _status_of(error))
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        return _hung_up()
     return status if isinstance(status, int) else DONE
 
 
@@ -119,6 +124,7 @@ def _status_of(error: KronikError) -> int:
     from services.cli.usage import BadUsage
     from services.infra.settings import InvalidSettings
     from services.log.append import LogUnavailable
+    from services.stack.bus import NoSuchService
     from services.stack.entrance import NoSuchAccount
     from services.stack.reach import NatsUnreachable
 
@@ -127,10 +133,17 @@ def _status_of(error: KronikError) -> int:
             return NOT_RUNNING
         case Refused(conflict=True):
             return NO
-        case Refused() | BadUsage() | NoSuchAccount() | InvalidName() | InvalidSettings():
+        case Refused() | BadUsage() | NoSuchAccount() | NoSuchService() | InvalidName() | InvalidSettings():
             return USAGE
         case _:
             return NO
+
+
+def _hung_up() -> int:
+    """`kronik history | head` ends without a word. Not by SIGPIPE, which a lost connection raises as well: what runs
+    for long, services above all, must not die of a client that closes early."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def _complain(text: str, status: int) -> int:

@@ -66,7 +66,8 @@ def _subscription(log: EventLog, take: Callable[[Sequence[Stored]], Awaitable[No
         if problem is not None:
             terminal.say(f"{problem}; trying again")
 
-    name = f"tail-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    # Without a dash: an operator's consumers have none, see log.accounts.
+    name = f"tail_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     return Subscription(log.connection, name, take, position=Position(start - 1, ""), on_problem=said)
 
 

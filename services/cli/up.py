@@ -47,7 +47,7 @@ def greet(started: Started) -> None:
         ("Panel", f"{found.url}/admin/system"),
         ("Sign in", f"{started.sign_in_url}   (works once, within an hour)"),
         ("Trigger", f"{kronik} trigger HEYNABO_IMPORT --wait"),
-        ("  from NATS", f"eval \"$({kronik} env)\"; nats pub jobs.trigger.HEYNABO_IMPORT.ops '{{}}'"),
+        ("  from NATS", f"eval \"$({kronik} service add crm --env)\"; nats pub jobs.trigger.HEYNABO_IMPORT.crm '{{}}'"),
         ("Watch", f"{kronik} tail   or   nats consumer report JOBS"),
         ("State", f"{started.directory}   (what each process says: logs/)"),
     ):

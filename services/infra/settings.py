@@ -39,11 +39,13 @@ class InvalidSettings(KronikError):
 class Service(Struct, frozen=True, kw_only=True):
     """What every service needs.
 
+    nats_patience_s: how long NATS may answer nothing before the service ends, with a status that says so.
     clock_file: seconds to add to the machine's clock, for rehearsals; see infra.clock.
     instance: names this process in logs, consumers and `nats` reports.
     """
 
     nats_url: NatsUrl
+    nats_patience_s: Seconds = 120
     log_format: LogFormat = "auto"
     log_level: LogLevel = "info"
     clock_file: Path | None = None

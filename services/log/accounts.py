@@ -1,132 +1,254 @@
-"""Who may do what on NATS: the users of the shipped server configurations and their permissions.
+"""Who may do what on NATS: the accounts of the shipped server configurations.
 
-Who triggered a run is read off the subject, so these permissions are what makes `CRON` and `ADMIN` true:
-only the scheduler can publish on `jobs.trigger.*.cron`, only the API on `jobs.trigger.*.admin`.
+nats-server answers a request on whatever subject the client names as its reply and asks for no right to it, and a
+push consumer delivers wherever its maker says: within one account everybody could write everybody's events.
+So the streams live in an account that nobody but the administrator is in, and each role and each service has an
+account of its own that imports exactly its part: what is answered stays inside the account of who asked.
+Who triggered a run is read off the subject, so these imports are what makes `CRON` and `ADMIN` true.
+
+How a call to JetStream crosses over. A client says `$JS.API.STREAM.INFO.JOBS`, as every client does. Its account
+maps that to `K.API.STREAM.INFO.JOBS`, which it imports: an imported `$JS.API.…` would be answered twice, first by
+its own account, which has no JetStream. A client that says `K.…` itself is mapped to nowhere.
+
+Consumers are told apart by name, which no wildcard can do: so the mapping spells the name's first characters
+as a token of their own (`Own`), or breaks the name at its dashes (`NoDash`), and only what is allowed is imported.
 """
 
 import json
+import secrets
 from collections.abc import Mapping
+from typing import Any
 
 from kronik import subjects
 from msgspec import Struct
 
 _STREAM, _LOG = subjects.STREAM, subjects.LOG_STREAM
+_HOME, _SYSTEM_ACCOUNT = "KRONIK", "SYS"
 
-PROVISIONER, API, SCHEDULER, RUNNER, OPERATOR, SYSTEM = (
+PROVISIONER, API, SCHEDULER, RUNNER, OPERATOR, ARCHIVIST, ADMINISTRATOR, SYSTEM = (
     "provisioner",
     "api",
     "scheduler",
     "runner",
     "operator",
+    "archivist",
+    "administrator",
     "system",
 )
 
-
-class Permissions(Struct, frozen=True, kw_only=True):
-    """Subjects that a user may publish on and subscribe to; what is denied wins."""
-
-    publish: tuple[str, ...]
-    deny: tuple[str, ...] = ()
-    subscribe: tuple[str, ...]
-
-
-def _consumers(stream: str) -> tuple[str, ...]:
-    """What reading a stream through a consumer of one's own takes."""
-    return (
-        f"$JS.API.CONSUMER.CREATE.{stream}.>",
-        f"$JS.API.CONSUMER.DELETE.{stream}.*",
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
-    )
+_CLIENT, _CROSSING, _NOWHERE = "$JS.API.", "K.API.", "nobody.listens.here.>"
+_NAME_LETTERS = 7
+"""As many as `runner-`, `history` and `schedul` have."""
+_ANSWERS = "_INBOX.>"
+STORED_RUNS = "stored.jobs.run.>"
+"""Where another service hears of runs, live: what the stream hands on of its events of runs."""
 
 
-_READ = (
-    "$JS.API.INFO",
-    "$JS.API.STREAM.INFO.*",
-    "$JS.API.STREAM.NAMES",
-    "$JS.API.CONSUMER.INFO.*.*",
-    "$JS.API.CONSUMER.NAMES.*",
-    "$JS.API.CONSUMER.LIST.*",
-    f"$JS.API.DIRECT.GET.{_STREAM}",
-    f"$JS.API.DIRECT.GET.{_STREAM}.>",
-    *_consumers(_STREAM),
+class Call(Struct, frozen=True):
+    """A call to JetStream, below `$JS.API.`; one of a consumer has its name as the first `*`."""
+
+    api: str
+
+
+class Own(Call, frozen=True):
+    """A call about a consumer whose name begins so; of exactly _NAME_LETTERS characters."""
+
+    begins: str
+
+
+class NoDash(Call, frozen=True):
+    """A call about a consumer without a `-` in its name. Kronik's own all have one.
+
+    There is none for a consumer without a name: such a call may name one in its body, and so change it.
+    """
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """What an account imports. offers, asks: `nats micro` endpoints that it has, and whose it may ask."""
+
+    publish: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    offers: bool = False
+    asks: str | None = None
+
+
+_LOOK = (
+    Call("INFO"),
+    Call("STREAM.INFO.*"),
+    Call("STREAM.NAMES"),
+    Call("STREAM.LIST"),
+    Call("CONSUMER.INFO.*.*"),
+    Call("CONSUMER.NAMES.*"),
+    Call("CONSUMER.LIST.*"),
 )
+_READ = (Call(f"DIRECT.GET.{_STREAM}"), Call(f"DIRECT.GET.{_STREAM}.>"))
+_READ_LOG = (Call(f"DIRECT.GET.{_LOG}"), Call(f"DIRECT.GET.{_LOG}.>"))
 
 
-def _service(name: str, *publish: str) -> Permissions:
-    return Permissions(
-        publish=(*_READ, *publish),
-        subscribe=(f"_INBOX_{name}.>", subjects.ALL, subjects.LOG_ALL, "$SRV.>", "$JS.EVENT.ADVISORY.>"),
+def _consumers(begins: str) -> tuple[Call, ...]:
+    """Following the stream through a consumer of one's own, named so."""
+    return (
+        Own(f"CONSUMER.CREATE.{_STREAM}.*", begins),
+        Own(f"CONSUMER.CREATE.{_STREAM}.*.>", begins),
+        Own(f"CONSUMER.DELETE.{_STREAM}.*", begins),
+        Own(f"CONSUMER.MSG.NEXT.{_STREAM}.*", begins),
     )
+
+
+_ANY_CONSUMER = (
+    NoDash(f"CONSUMER.CREATE.{_STREAM}.*"),
+    NoDash(f"CONSUMER.CREATE.{_STREAM}.*.>"),
+    NoDash(f"CONSUMER.DURABLE.CREATE.{_STREAM}.*"),
+    NoDash(f"CONSUMER.DELETE.{_STREAM}.*"),
+    NoDash(f"CONSUMER.MSG.NEXT.{_STREAM}.*"),
+)
 
 
 def _run_events(*names: str) -> tuple[str, ...]:
     return tuple(f"jobs.run.*.*.{name}" for name in names)
 
 
-PERMISSIONS: Mapping[str, Permissions] = {
-    PROVISIONER: Permissions(publish=("$JS.API.>",), subscribe=(f"_INBOX_{PROVISIONER}.>",)),
-    API: _service(
-        API,
-        "jobs.trigger.*.admin",
-        *_run_events("cancel_requested"),
-        "jobs.schedule.*",
-        f"$JS.API.DIRECT.GET.{_LOG}",
-        f"$JS.API.DIRECT.GET.{_LOG}.>",
-        *_consumers(_LOG),
+PARTS: Mapping[str, Part] = {
+    PROVISIONER: Part(
+        publish=("jobs.service.*",),
+        calls=(*_LOOK, *_READ, Call("STREAM.CREATE.*"), Call("STREAM.UPDATE.*")),
     ),
-    SCHEDULER: _service(
-        SCHEDULER, "jobs.trigger.*.cron", "jobs.slot.*.*", *_run_events("failed", "cancelled", "abandoned")
+    API: Part(
+        publish=("jobs.trigger.*.admin", *_run_events("cancel_requested"), "jobs.schedule.*"),
+        calls=(*_LOOK, *_READ, *_READ_LOG, *_consumers("history")),
+        subscribe=("stored.jobs.>", "stored.joblog.>"),
     ),
-    RUNNER: _service(
-        RUNNER,
-        *_run_events(*sorted(set(subjects.RUN_EVENTS) - {"cancel_requested"})),
-        "jobs.definition.*",
-        subjects.LOG_ALL,
-        f"$JS.API.CONSUMER.DURABLE.CREATE.{_STREAM}.*",
-        "$JS.ACK.>",
-    ),
-    OPERATOR: Permissions(
-        publish=("jobs.trigger.*.*", "$JS.API.>", "$JS.ACK.>", "$SRV.>"),
-        deny=(
+    SCHEDULER: Part(
+        publish=(
             "jobs.trigger.*.cron",
-            "jobs.trigger.*.admin",
-            *(
-                f"$JS.API.STREAM.{verb}"
-                for verb in (
-                    "CREATE.*",
-                    "UPDATE.*",
-                    "DELETE.*",
-                    "PURGE.*",
-                    "MSG.DELETE.*",
-                    "RESTORE.*",
-                    "PEER.REMOVE.*",
-                )
-            ),
+            "jobs.trigger.*.chain",
+            "jobs.slot.*.*",
+            *_run_events("failed", "cancelled", "abandoned"),
         ),
-        subscribe=(">",),
+        calls=(*_LOOK, *_READ, *_consumers("schedul")),
+        subscribe=("stored.jobs.>",),
+        offers=True,
+    ),
+    RUNNER: Part(
+        publish=(
+            *_run_events(*sorted(set(subjects.RUN_EVENTS) - {"cancel_requested"})),
+            "jobs.definition.*",
+            subjects.LOG_ALL,
+            f"$JS.ACK.{_STREAM}.>",
+        ),
+        calls=(
+            *_LOOK,
+            *_READ,
+            Own(f"CONSUMER.CREATE.{_STREAM}.*.jobs.trigger.*.*", "runner-"),
+            Own(f"CONSUMER.MSG.NEXT.{_STREAM}.*", "runner-"),
+        ),
+        subscribe=("stored.jobs.>",),
+    ),
+    OPERATOR: Part(
+        calls=(*_LOOK, *_READ, *_READ_LOG, Call("STREAM.MSG.GET.*"), *_ANY_CONSUMER),
+        subscribe=("stored.jobs.>", "stored.joblog.>", "$JS.EVENT.ADVISORY.>", _ANSWERS),
+        asks=SCHEDULER,
+    ),
+    ARCHIVIST: Part(
+        calls=(*_LOOK, *_READ, *_consumers("archive"), Call(f"STREAM.PURGE.{_STREAM}")),
+        subscribe=("stored.jobs.>",),
     ),
 }
+"""The accounts of Kronik's own roles; the administrator is in the streams' own and may do everything."""
+
+USERS = (*PARTS, ADMINISTRATOR, SYSTEM)
 
 
-def accounts(passwords: Mapping[str, str]) -> str:
-    """The `accounts` of a server configuration. passwords: of every user in PERMISSIONS, and of `system`."""
-    users = [_user(name, passwords[name], permissions) for name, permissions in PERMISSIONS.items()]
-    system = {"user": SYSTEM, "password": passwords[SYSTEM]}
-    tree = {"KRONIK": {"jetstream": "enabled", "users": users}, "SYS": {"users": [system]}}
-    return f"accounts: {json.dumps(tree, indent=2)}\nsystem_account: SYS\n"
+def service_part(name: str) -> Part:
+    """Of another service: to ask for runs in its own name, and to see what becomes of runs. Raises InvalidName."""
+    return Part(
+        publish=(f"jobs.trigger.*.{subjects.check_service(name)}",),
+        calls=(Call(f"DIRECT.GET.{_STREAM}.jobs.run.>"),),
+        subscribe=(STORED_RUNS,),
+    )
 
 
-def _user(name: str, password: str, permissions: Permissions) -> dict[str, object]:
-    return {
-        "user": name,
-        "password": password,
-        "permissions": {
-            "publish": {"allow": permissions.publish, "deny": permissions.deny},
-            "subscribe": {"allow": permissions.subscribe},
-            # Requests to `nats micro` endpoints are answered on the asker's inbox.
-            "allow_responses": True,
-        },
+def accounts(passwords: Mapping[str, str], services: Mapping[str, str] | None = None) -> str:
+    """The `accounts` of a server configuration. passwords: one for each of USERS; services: other services' own."""
+    parts = {name: (part, passwords[name]) for name, part in PARTS.items()}
+    parts |= {f"service-{name}": (service_part(name), password) for name, password in (services or {}).items()}
+    users = {f"service-{name}": name for name in services or {}}
+    tree = {
+        _HOME: _home(passwords[ADMINISTRATOR]),
+        **{name: _account(part, users.get(name, name), password) for name, (part, password) in parts.items()},
+        _SYSTEM_ACCOUNT: {"users": [{"user": SYSTEM, "password": passwords[SYSTEM]}]},
     }
+    return f"accounts: {json.dumps(tree, indent=2)}\nsystem_account: {_SYSTEM_ACCOUNT}\n"
+
+
+def _home(password: str) -> dict[str, Any]:
+    """The streams' account. It offers everything; what is taken stands in the others, which are all written here."""
+    return {
+        "jetstream": "enabled",
+        "exports": [
+            {"service": subjects.ALL},
+            {"service": subjects.LOG_ALL},
+            {"service": "$JS.API.>", "response_type": "stream"},
+            {"service": f"$JS.ACK.{_STREAM}.>"},
+            {"stream": "stored.>"},
+            {"stream": "$JS.EVENT.ADVISORY.>"},
+            {"stream": _ANSWERS},
+        ],
+        "users": [{"user": ADMINISTRATOR, "password": password}],
+    }
+
+
+def _account(part: Part, user: str, password: str) -> dict[str, Any]:
+    services = [{"service": {"account": _HOME, "subject": subject}} for subject in part.publish]
+    streams = [{"stream": {"account": _HOME, "subject": subject}} for subject in part.subscribe]
+    micro = [{"service": {"account": part.asks, "subject": "$SRV.>"}}] if part.asks else []
+    return {
+        "mappings": {**{_CLIENT + call.api: _mapped(call) for call in part.calls}, "K.>": _NOWHERE},
+        "exports": [{"service": "$SRV.>", "response_type": "stream"}] if part.offers else [],
+        "imports": [*services, *map(_imported, part.calls), *streams, *micro],
+        "users": [{"user": user, "password": password, "permissions": _permissions(part)}],
+    }
+
+
+def _mapped(call: Call) -> str:
+    """What the account makes of the call that a client makes."""
+    path = _numbered(call.api)
+    match call:
+        case Own():
+            return f"{_CROSSING}{{{{left(1,{_NAME_LETTERS})}}}}.{path}"
+        case NoDash():
+            return _CROSSING + path.replace("{{wildcard(1)}}", "{{split(1,-)}}", 1)
+        case _:
+            return _CROSSING + path
+
+
+def _imported(call: Call) -> dict[str, Any]:
+    local = f"{_CROSSING}{call.begins}.{call.api}" if isinstance(call, Own) else _CROSSING + call.api
+    return {"service": {"account": _HOME, "subject": _CLIENT + call.api}, "to": local}
+
+
+def _numbered(pattern: str) -> str:
+    """`A.*.B.*` as a mapping's destination says it: with its wildcards counted."""
+    pieces = pattern.split("*")
+    return pieces[0] + "".join(f"{{{{wildcard({n})}}}}{piece}" for n, piece in enumerate(pieces[1:], 1))
+
+
+def _permissions(part: Part) -> dict[str, Any]:
+    """The same once more: a subject that is not imported goes nowhere, and this way the client is told."""
+    asked = ("$SRV.>",) if part.asks else ()
+    heard = ("$SRV.>",) if part.offers else ()
+    return {
+        "publish": {"allow": [*part.publish, *([f"{_CROSSING}>"] if part.calls else []), *asked]},
+        "subscribe": {"allow": [_ANSWERS, *part.subscribe, *heard]},
+        # Requests to `nats micro` endpoints are answered on the asker's inbox.
+        **({"allow_responses": True} if part.offers else {}),
+    }
+
+
+def new_password() -> str:
+    """Without a character that means something in a URL, a shell or a configuration file."""
+    return secrets.token_hex(16)
 
 
 def url(user: str, password: str, port: int) -> str:

@@ -1,27 +1,43 @@
-"""How every service connects to NATS: for good, noticing a hung server within seconds."""
+"""How every service connects to NATS: for good, noticing a hung server within seconds, and never deaf in silence.
+
+Nothing here depends on how the server sets its users up: JetStream is asked below `$JS.API.` and answers come below
+`_INBOX.` everywhere. Where each role has an account of its own (services.log.accounts) the server maps both.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-import nats
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from services.infra import logs
+from services.infra.clock import monotonic_s
 from services.log.protocol import harden
 
 log = logs.get()
 
+Callback = Callable[[], Awaitable[None]]
 
-def options(url: str, name: str, on_closed: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
-    """Connection options for `nats.connect` and FastStream's broker alike.
+NO_CONNECTION = 69
+"""Exit status of a service that has no working connection to NATS and can't get one (EX_UNAVAILABLE)."""
+PATIENCE_S = 120.0
+_LOOK_EVERY_S = 2.0
+_ANSWER_WITHIN_S = 8
+_watches: set["asyncio.Task[None]"] = set()
+"""The event loop itself keeps tasks by weak references alone."""
+
+
+def options(url: str, name: str, on_closed: Callback | None = None) -> dict[str, Any]:
+    """Connection options for nats-py.
 
     It reconnects without end and every half second; three unanswered pings (about 10 s) count as a lost
     server. `on_closed` is called when the client gives up for good, which it does on a protocol
-    error: the process should end and be started anew.
+    error: the process should end and be started anew. No callback raises: in the client's own task that would
+    be the end of its reconnecting, without a word.
     """
-    user = urlsplit(url.split(",")[0]).username
 
     async def disconnected() -> None:
         log.warning("nats_disconnected", name=name)
@@ -37,15 +53,17 @@ def options(url: str, name: str, on_closed: Callable[[], Awaitable[None]] | None
         if on_closed is not None:
             await on_closed()
 
+    servers, credentials = _split(url)
     return {
-        "servers": url.split(","),
+        "servers": servers,
+        **credentials,
         "name": name,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.5,
         "connect_timeout": 3,
         "ping_interval": 4,
         "max_outstanding_pings": 2,
-        "inbox_prefix": f"_INBOX_{user}".encode() if user else b"_INBOX",
+        "inbox_prefix": b"_INBOX",
         "disconnected_cb": disconnected,
         "reconnected_cb": reconnected,
         "error_cb": failed,
@@ -53,9 +71,65 @@ def options(url: str, name: str, on_closed: Callable[[], Awaitable[None]] | None
     }
 
 
-async def connect(url: str, name: str, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
-    """Connect, waiting as long as it takes for a server to be there."""
-    return harden(await nats.connect(**options(url, name, on_closed)))
+def _split(url: str) -> tuple[list[str], dict[str, str]]:
+    """The servers' addresses, and the credentials that stand in the first of them, as options of the connection.
+
+    Servers of a cluster tell their clients each other's addresses: what stands in an address alone is missing there.
+    """
+    addresses = [urlsplit(each.strip()) for each in url.split(",")]
+    servers = [each._replace(netloc=each.netloc.rpartition("@")[2]).geturl() for each in addresses]
+    user, password = addresses[0].username, addresses[0].password
+    if user is None:
+        return servers, {}
+    if password is None:
+        return servers, {"token": unquote(user)}
+    return servers, {"user": unquote(user), "password": unquote(password)}
+
+
+async def connect(
+    url: str,
+    name: str,
+    on_lost: Callback | None = None,
+    *,
+    patience_s: float = PATIENCE_S,
+    client: Client | None = None,
+) -> Client:
+    """Connect, waiting as long as it takes for a server to be there. client: one that others have been given already.
+
+    on_lost: called when there will be no connection any more: the client has closed for good, or no request of
+    this connection was answered for patience_s, be it that NATS is away, hangs, or does not let us in.
+    """
+    client = harden(client or Client())
+    if on_lost is not None:
+        watch = asyncio.create_task(_watch(client, name, on_lost, patience_s))
+        _watches.add(watch)
+        watch.add_done_callback(_watches.discard)
+    await client.connect(**options(url, name, on_lost))
+    return client
+
+
+async def _watch(client: Client, name: str, on_lost: Callback, patience_s: float) -> None:
+    """What the client believes of itself is not asked: only an answer proves a connection."""
+    silent_s, looked_s = 0.0, monotonic_s()
+    while silent_s < patience_s:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        if client.is_closed:
+            return  # by us, or on_lost was called
+        answered = await _answers(client)
+        # A process that was stopped for an hour has not listened for an hour.
+        gone_by_s = min(monotonic_s() - looked_s, _LOOK_EVERY_S + _ANSWER_WITHIN_S)
+        silent_s, looked_s = 0.0 if answered else silent_s + gone_by_s, monotonic_s()
+    log.error("nats_silent", name=name, silent_s=round(silent_s), last=repr(client.last_error)[:500])
+    await on_lost()
+
+
+async def _answers(client: Client) -> bool:
+    if not client.is_connected:
+        return False
+    with contextlib.suppress(NatsError, TimeoutError, OSError):
+        await client.flush(timeout=_ANSWER_WITHIN_S)
+        return client.is_connected
+    return False
 
 
 async def close(connection: Client) -> None:

@@ -27,8 +27,7 @@ JOBS: dict[str, Any] = {
     "max_bytes": -1,
     "max_age": 0,
     "max_msg_size": -1,
-    "deny_delete": True,
-    "deny_purge": True,
+    "republish": {"src": subjects.ALL, "dest": subjects.STORED + subjects.ALL},
     "allow_direct": True,
     "allow_atomic": True,
     "duplicate_window": 3600 * _SECOND,
@@ -45,6 +44,7 @@ JOBLOG: dict[str, Any] = {
     "max_bytes": 2 * 1024**3,
     "max_msgs_per_subject": 10_000,
     "allow_direct": True,
+    "republish": {"src": subjects.LOG_ALL, "dest": subjects.STORED + subjects.LOG_ALL},
 }
 
 

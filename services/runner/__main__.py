@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import uvloop
-from faststream.nats import NatsBroker
 from kronik import Job, KronikError, subjects
 from kronik.events import JobDefined
 from nats.aio.client import Client
@@ -20,10 +19,10 @@ from services.infra import logs, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import Appended, EventLog, Expected, LogUnavailable
-from services.log.protocol import harden
 from services.log.provision import wait_for_streams
 from services.runner import exits, registry, stopping, voices
 from services.runner.attempt import Attempts
+from services.runner.broker import Broker
 from services.runner.consumer import Consumers
 from services.runner.isolation import Isolation
 from services.runner.lease import LeaseKeeper
@@ -33,8 +32,6 @@ log = logs.get()
 
 REPLACE_ME = 75
 """Exit status of a runner that holds a thread it can't stop: start another one (EX_TEMPFAIL)."""
-NATS_CLOSED = 69
-"""Exit status of a runner whose NATS client gave up for good: start another one (EX_UNAVAILABLE)."""
 
 
 async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
@@ -48,11 +45,9 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
 
     stopping.on_signal(asyncio.get_running_loop(), told_to_stop, config.grace_s, REPLACE_ME)
     name = f"runner-{config.instance}"
-    options = nats_connection.options(config.nats_url, name, gave_up)
-    # Without a graceful timeout of its own: stopping a subscription must not wait for its job, drain() does.
-    broker = NatsBroker(**options, logger=None, graceful_timeout=None)
+    broker = Broker(config.nats_url, name, gave_up, config.nats_patience_s)
     await broker.connect()
-    await wait_for_streams(harden(broker.connection))
+    await wait_for_streams(broker.connection)
     event_log = EventLog(broker.connection, SystemClock(config.clock_file), f"/kronik/runner/{config.instance}")
     leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up, hung)
     isolation = Isolation(config.jobs)
@@ -69,7 +64,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
         suspects=Suspects(),
         replace_me=replace_me,
     )
-    consumers = Consumers(broker, attempts, jobs, config.slots, config.ack_wait_s, options["inbox_prefix"] + b".")
+    consumers = Consumers(broker, attempts, jobs, config.slots, config.ack_wait_s, b"_INBOX.")
     for job in jobs.values():
         await patiently(partial(announce, event_log, job))
     leases.start()
@@ -97,8 +92,8 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
 
 async def gave_up() -> None:
     """The NATS client closed for good: no event and no acknowledgement can leave this process any more."""
-    log.error("nats_gave_up", status=NATS_CLOSED)
-    exits.end_process(NATS_CLOSED)
+    log.error("nats_gave_up", status=nats_connection.NO_CONNECTION)
+    exits.end_process(nats_connection.NO_CONNECTION)
 
 
 def hung(run_ids: list[int]) -> None:
@@ -131,14 +126,18 @@ async def patiently(step: Callable[[], Awaitable[None]]) -> None:
 
 
 async def listen_for_cancels(connection: Client, attempts: Attempts) -> None:
-    """A cancel is noticed at once here; one that is missed is noticed by the attempt's next look."""
+    """A cancel is noticed at once here; one that is missed is noticed by the attempt's next look.
+
+    Only what the stream hands on has such a subject: a push consumer that somebody points here brings its own.
+    """
 
     async def heard(message: Msg) -> None:
-        holding = attempts.holdings.get(int(message.subject.split(".")[3]))
+        stored = message.subject.startswith(subjects.STORED)
+        holding = attempts.holdings.get(int(message.subject.split(".")[4])) if stored else None
         if holding is not None:
             await attempts.look(holding)
 
-    await connection.subscribe(subjects.CANCEL_REQUESTS, cb=heard)
+    await connection.subscribe(subjects.STORED + subjects.CANCEL_REQUESTS, cb=heard)
 
 
 async def first(*events: asyncio.Event) -> None:

@@ -26,7 +26,7 @@ from services.scheduler.schedules import Schedules
 log = logs.get()
 
 START_ANOTHER = 1
-"""Exit status where the connection to NATS closed for good, or the stream is not the one it was."""
+"""Exit status where the stream is not the one it was."""
 
 
 async def run(config: settings.SchedulerSettings) -> int:
@@ -41,7 +41,7 @@ async def run(config: settings.SchedulerSettings) -> int:
         asyncio.get_running_loop().add_signal_handler(signum, end, 0)
 
     async def closed() -> None:
-        end(START_ANOTHER)
+        end(nats_connection.NO_CONNECTION)
 
     work = asyncio.create_task(_work(config, f"scheduler-{config.instance}", closed))
     await asyncio.wait((work, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -57,7 +57,7 @@ async def run(config: settings.SchedulerSettings) -> int:
 
 
 async def _work(config: settings.SchedulerSettings, name: str, closed: Callable[[], Awaitable[None]]) -> None:
-    connection = await nats_connection.connect(config.nats_url, name, closed)
+    connection = await nats_connection.connect(config.nats_url, name, closed, patience_s=config.nats_patience_s)
     try:
         await wait_for_streams(connection)
         event_log = EventLog(connection, SystemClock(config.clock_file), f"/kronik/scheduler/{config.instance}")

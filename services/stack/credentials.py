@@ -1,11 +1,9 @@
 """The secrets and the ports of one installation: chosen at the first start, kept, and reused."""
 
-import secrets
-
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.log.accounts import PERMISSIONS, SYSTEM
+from services.log.accounts import USERS, new_password
 from services.stack import port, state
 from services.stack.state import StateDirectory
 
@@ -29,8 +27,8 @@ class Ports(Struct, frozen=True, kw_only=True):
 
 def load_secrets(directory: StateDirectory) -> Secrets:
     """The kept ones; what is missing is made and kept. Raises StateUnusable."""
-    kept = state.read(directory.secrets, Secrets) or Secrets(postgres=_password())
-    missing = {name: _password() for name in (*PERMISSIONS, SYSTEM) if name not in kept.nats}
+    kept = state.read(directory.secrets, Secrets) or Secrets(postgres=new_password())
+    missing = {name: new_password() for name in USERS if name not in kept.nats}
     complete = replace(kept, nats={**kept.nats, **missing})
     state.write(directory.secrets, complete)
     return complete
@@ -38,11 +36,6 @@ def load_secrets(directory: StateDirectory) -> Secrets:
 
 def keep_token(directory: StateDirectory, known: Secrets, token: str) -> None:
     state.write(directory.secrets, replace(known, token=token))
-
-
-def _password() -> str:
-    """Without a character that means something in a URL, a shell or a configuration file."""
-    return secrets.token_hex(16)
 
 
 def load_ports(directory: StateDirectory) -> Ports:

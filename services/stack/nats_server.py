@@ -42,8 +42,12 @@ def binary() -> str:
     return found
 
 
+INCLUDED = "include accounts.conf\n"
+"""For `accounts`: they stand in a file of this name beside the configuration."""
+
+
 def config(*, port: int, store: Path, accounts: str = "", extra: str = "") -> str:
-    """The configuration file's text. accounts: who may do what, see nats_users; without it everybody may all."""
+    """The configuration file's text. accounts: who may do what, see log.accounts; without it everybody may all."""
     return _CONFIG.format(host=LOOPBACK, port=port, store=store, accounts=accounts, extra=extra)
 
 

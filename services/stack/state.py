@@ -59,6 +59,8 @@ class StateDirectory:
         self.logs = self.root / "logs"
         self.nats = self.root / "nats"
         self.nats_config = self.root / "nats.conf"
+        self.nats_accounts = self.root / "accounts.conf"
+        self.services = self.root / "services.json"
         self.postgres = self.root / "postgres"
         self.secrets = self.root / "secrets.json"
         self.ports = self.root / "ports.json"

@@ -28,6 +28,7 @@ from services.log import accounts as nats_users
 from services.log import connection as nats_connection
 from services.log.provision import provision
 from services.stack import (
+    bus,
     children,
     credentials,
     entrance,
@@ -203,12 +204,9 @@ class _Up:
         config_file = self._directory.nats_config
         config_file.touch(mode=0o600)
         config_file.write_text(
-            nats_server.config(
-                port=self._ports.nats,
-                store=self._directory.nats,
-                accounts=nats_users.accounts(self._secrets.nats),
-            )
+            nats_server.config(port=self._ports.nats, store=self._directory.nats, accounts=nats_server.INCLUDED)
         )
+        bus.embedded(self._directory, self._secrets, self._ports.nats).write()
         self._supervisor.start(nats_server.command(config_file))
         await nats_server.wait_ready(self._ports.nats)
 

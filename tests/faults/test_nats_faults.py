@@ -8,7 +8,7 @@ from datetime import datetime
 from nats.errors import Error as NatsError
 from nats.js.errors import Error as JetStreamError
 
-from services.runner.__main__ import NATS_CLOSED
+from services.log.connection import NO_CONNECTION
 from tests.faults.figures import Report, report, scenario, spread
 from tests.faults.load import Load, last_event
 from tests.faults.proxy import proxy
@@ -122,7 +122,7 @@ async def test_a_runner_whose_nats_client_gives_up_ends_to_be_started_again() ->
         name = scene.hire(nats_url=f"nats://127.0.0.1:{way.port}")
         await scene.said(name, "runner_ready")
         way.say(b"-ERR 'Parser Error'\r\n")
-        assert await scene.ended(name) == NATS_CLOSED
+        assert await scene.ended(name) == NO_CONNECTION
 
 
 async def test_a_runner_that_waits_for_its_server_can_be_stopped() -> None:

@@ -3,6 +3,7 @@ the users that `kronik nats-config` writes, streams in three copies, and a run f
 
 import contextlib
 import gc
+import json
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import nats
 import pytest
 from kronik import subjects
 from nats.aio.client import Client
@@ -27,15 +29,26 @@ from tests.servers import NatsServer
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nats.conf"
 NODES = ("nats-1", "nats-2", "nats-3")
-PASSWORDS = {user: f"{user}-secret.1~2" for user in (*nats_users.PERMISSIONS, nats_users.SYSTEM)}
+PASSWORDS = {user: f"{user}-secret.1~2" for user in nats_users.USERS}
 
 
 @dataclass
 class Cluster:
     servers: list[NatsServer]
+    accounts: Path
 
     def url(self, user: str) -> str:
         return ",".join(nats_users.url(user, PASSWORDS[user], server.port) for server in self.servers)
+
+    def service(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`kronik service`, with the settings of compose.yaml."""
+        return kronik(
+            "service",
+            *arguments,
+            **passwords(),
+            KRONIK_NATS_URL=self.url("operator"),
+            KRONIK_NATS_ACCOUNTS=str(self.accounts),
+        )
 
 
 def kronik(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -56,22 +69,24 @@ def passwords() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     home = tmp_path_factory.mktemp("cluster")
+    accounts = home / "accounts"
+    accounts.mkdir()
+    written = kronik("nats-config", "--output", str(accounts / "accounts.conf"), **passwords())
+    assert written.returncode == 0, written.stderr
     with contextlib.ExitStack() as stack:
         servers, routes = [], {node: find_free() for node in NODES}
         for node in NODES:
-            server = _node(home / node, node, routes)
+            server = _node(home / node, node, routes, accounts)
             stack.callback(server.kill)
             servers.append(server)
         for server in servers:
             server.start()
-        yield Cluster(servers)
+        yield Cluster(servers, accounts / "accounts.conf")
 
 
-def _node(home: Path, node: str, routes: dict[str, int]) -> NatsServer:
+def _node(home: Path, node: str, routes: dict[str, int], accounts: Path) -> NatsServer:
     home.mkdir()
-    (home / "accounts").mkdir()
-    written = kronik("nats-config", "--output", str(home / "accounts" / "accounts.conf"), **passwords())
-    assert written.returncode == 0, written.stderr
+    (home / "accounts").symlink_to(accounts)
     port, text = find_free(avoid=routes.values()), SHIPPED.read_text()
     for shipped, here in (
         ("$NODE", f'"{node}"'),
@@ -92,21 +107,27 @@ def _node(home: Path, node: str, routes: dict[str, int]) -> NatsServer:
 async def test_a_run_on_three_nodes(cluster: Cluster) -> None:
     made = kronik("provision", KRONIK_NATS_URL=cluster.url("provisioner"), KRONIK_REPLICAS="3")
     assert made.returncode == 0, made.stderr
+    added = cluster.service("add", "crm", "--queue", "9", "--json")
+    assert added.returncode == 0, added.stderr
+    crm = json.loads(added.stdout)
+    service = await nats.connect(crm["natsUrl"].split(","), user=crm["user"], password=crm["password"])
     connection = await nats_connection.connect(cluster.url("operator"), "test")
     try:
         with runner(cluster.url("runner"), ack_wait_s="5"):
-            await _see_a_run(cluster, connection)
+            await _see_a_run(cluster, connection, service)
     finally:
+        await nats_connection.close(service)
         await nats_connection.close(connection)
         gc.collect()
+    assert json.loads(cluster.service("list", "--json").stdout) == [{"name": "crm", "queue": 9}]
 
 
-async def _see_a_run(cluster: Cluster, connection: Client) -> None:
+async def _see_a_run(cluster: Cluster, connection: Client, service: Client) -> None:
     log = EventLog(connection, SystemClock(), "/kronik/test")
     stream = (await connection.jetstream().stream_info(subjects.STREAM)).cluster
     assert stream is not None
     assert {stream.leader, *(peer.name for peer in stream.replicas or ())} == set(NODES)
-    run = await finished(log, await trigger(connection, "NAP", '{"ms": 10}'))
+    run = await finished(log, await trigger(service, "NAP", '{"ms": 10}'))
     assert (run.status, run.triggered_by) == ("SUCCESS", "SERVICE:crm")
 
 

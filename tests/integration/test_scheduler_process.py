@@ -79,15 +79,16 @@ async def test_it_may_do_what_it_does_as_the_user_we_ship(
         connected(nats_with_users.user("provisioner")) as owner,
         connected(nats_with_users.user("runner")) as runner,
         connected(nats_with_users.user("operator")) as operator,
+        connected(nats_with_users.user("crm")) as crm,
     ):
         await provision(owner, replicas=1)
         log = EventLog(runner, SystemClock(), "/kronik/test")
         await define(log, JOB, rehearsal.schedule)
-        fired = await operator.subscribe(f"jobs.trigger.{JOB}.cron")
+        fired = await operator.subscribe(f"stored.jobs.trigger.{JOB}.cron")
         await operator.flush()
         url = nats_with_users.user("scheduler")
         with processes.service("scheduler", nats_url=url, reconcile_after_s="0.5", **rehearsal.settings) as process:
-            run_id = await trigger(operator, "NOBODY_KNOWS")
+            run_id = await trigger(crm, "NOBODY_KNOWS")
             run = await finished(log, run_id)
             assert run.error == "Unknown job type 'NOBODY_KNOWS'. Known job types: REPORT."
             await fired.next_msg(timeout=20)

@@ -1,6 +1,7 @@
 """`kronik up` as a process: what it starts, what it says, and that it leaves nothing behind."""
 
 import asyncio
+import json
 import signal
 import socket
 import stat
@@ -34,16 +35,42 @@ def home() -> Iterator[Path]:
         yield home
 
 
-def trigger_over_nats(url: str, job: str) -> int:
+def service(up: Up, action: str, name: str) -> dict[str, str]:
+    """With what it connects, as `kronik service` says it."""
+    done = up.kronik("service", action, name, "--json")
+    assert done.returncode == 0, done.stderr
+    said: dict[str, str] = json.loads(done.stdout)
+    return said
+
+
+@pytest.fixture(scope="module")
+def ops(up: Up) -> dict[str, str]:
+    return service(up, "add", "ops")
+
+
+def trigger_over_nats(credentials: dict[str, str], job: str) -> int:
     """As another service does it, with a plain client, which waits for a server that is away; the run's id."""
 
     async def publish() -> int:
-        connection = await nats.connect(url)
-        ack = await connection.jetstream().publish(f"jobs.trigger.{job}.ops", b"{}")
+        user, password = credentials["user"], credentials["password"]
+        connection = await nats.connect(credentials["natsUrl"], user=user, password=password)
+        ack = await connection.jetstream().publish(f"jobs.trigger.{job}.{user}", b"{}")
         await connection.close()
         return int(ack.seq)
 
     return asyncio.run(publish())
+
+
+def let_in(credentials: dict[str, str]) -> bool:
+    """Said on a socket of our own: nats-py leaves those open that it was refused on."""
+    place = urlsplit(credentials["natsUrl"])
+    asks = {"verbose": False, "user": credentials["user"], "pass": credentials["password"]}
+    with socket.create_connection((place.hostname, place.port), timeout=5) as connection:
+        connection.sendall(b"CONNECT " + json.dumps(asks).encode() + b"\r\nPING\r\n")
+        answers = b""
+        while b"PONG" not in answers and b"Authorization Violation" not in answers:
+            answers += connection.recv(4096)
+    return b"PONG" in answers
 
 
 def test_it_starts_everything(up: Up) -> None:
@@ -69,11 +96,29 @@ def test_the_printed_link_signs_in_once(up: Up) -> None:
     assert httpx.get(link).status_code == 403
 
 
-def test_a_job_runs_when_asked_over_http_and_over_nats(up: Up) -> None:
+def test_a_job_runs_when_asked_over_http_and_over_nats(up: Up, ops: dict[str, str]) -> None:
     by_admin = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "HEYNABO_IMPORT"})
     assert up.finished(by_admin["id"])["status"] in ("SUCCESS", "PARTIAL")
-    run = up.finished(trigger_over_nats(up.ready["natsUrl"], "DAILY_MAINTENANCE"))
+    run = up.finished(trigger_over_nats(ops, "DAILY_MAINTENANCE"))
     assert (run["status"], run["triggeredBy"]) == ("SUCCESS", "SERVICE:ops")
+
+
+def test_services_come_and_go_while_it_runs(up: Up) -> None:
+    """Added, given another password and removed, with nats-server and everything else as it was."""
+    nats_server = up.child("nats").pid
+    first = service(up, "add", "shop")
+    assert set(first) == {"natsUrl", "user", "password", "inboxPrefix", "jsApiPrefix"}
+    assert "@" not in first["natsUrl"]
+    assert up.finished(trigger_over_nats(first, "DAILY_MAINTENANCE"))["triggeredBy"] == "SERVICE:shop"
+    second = service(up, "rotate", "shop")
+    assert not let_in(first)
+    assert trigger_over_nats(second, "DAILY_MAINTENANCE")
+    assert {"name": "shop", "queue": None} in json.loads(up.kronik("service", "list", "--json").stdout)
+    assert up.kronik("service", "remove", "shop").returncode == 0
+    assert not let_in(second)
+    for wrong in (("remove", "shop"), ("rotate", "shop"), ("add", "cron"), ("add", "Shop")):
+        assert up.kronik("service", *wrong).returncode == 2, wrong
+    assert up.child("nats").pid == nats_server
 
 
 def test_the_demo_gives_the_jobs_real_work(up: Up) -> None:
@@ -176,11 +221,11 @@ def test_addresses_move_when_their_ports_are_taken(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["runner", "nats", "postgres"])
-def test_a_child_that_dies_is_started_again_and_it_is_said(up: Up, name: str) -> None:
+def test_a_child_that_dies_is_started_again_and_it_is_said(up: Up, ops: dict[str, str], name: str) -> None:
     died = up.child(name)
     died.kill()
     up.said(f"{name} was killed by SIGKILL; it is started again", within_s=10)
-    run = up.finished(trigger_over_nats(up.ready["natsUrl"], "DAILY_MAINTENANCE"), within_s=60)
+    run = up.finished(trigger_over_nats(ops, "DAILY_MAINTENANCE"), within_s=60)
     assert run["status"] == "SUCCESS"
     assert up.child(name).pid != died.pid
 

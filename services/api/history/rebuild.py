@@ -139,7 +139,7 @@ class _Rebuild:
         await self._claim()
         extent = (await jetstream.stream_info(self._nats)).state
         self._last = extent.last_seq
-        async with open_source(self._nats, self._url, "history-rebuild", extent.first) as source:
+        async with open_source(self._nats, self._url, "history_rebuild", extent.first) as source:
             checkpoint = await self._fill(source)
             carried_over = await self._index_and_carry_over(extent.first)
             await self._fold_late()

@@ -152,7 +152,7 @@ class _Verify:
 
     async def _fold(self) -> Replay:
         replay = Replay()
-        async with open_source(self._nats, self._url, "history-verify", self._first) as source:
+        async with open_source(self._nats, self._url, "history_verify", self._first) as source:
             async for batch in source.up_to(self._end):
                 replay.take(batch)
                 self._sum_up_terms(replay.fold)

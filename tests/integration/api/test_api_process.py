@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 from services.api.history.tables import Connection
 from services.infra.clock import monotonic_s
 from tests.integration.api.conftest import JOB, Stream, identify
+from tests.processes import KRONIK
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Service:
 @asynccontextmanager
 async def serving(environ: dict[str, str], headers: dict[str, str], port_file: Path) -> AsyncIterator[Service]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.api"),
+        *(KRONIK, "api"),
         env={**os.environ, **environ, "KRONIK_PORT": "0", "KRONIK_API_PORT_FILE": str(port_file)},
         stderr=asyncio.subprocess.PIPE,
     )
@@ -61,6 +61,17 @@ async def service(
     environ = {"KRONIK_NATS_URL": nats_url, "KRONIK_DATABASE_URL": database_url}
     async with serving(environ, await identify(db, "operator"), tmp_path / "port") as one:
         yield one
+
+
+async def test_a_client_that_hangs_up_early_does_not_end_it(service: Service) -> None:
+    """Writing to one that has gone raises SIGPIPE: 480 anonymous requests were enough."""
+    place = service.http.base_url
+    for _ in range(500):
+        _, asker = await asyncio.open_connection(place.host, place.port)
+        asker.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        asker.transport.abort()
+    assert (await service.http.get("/health/live")).status_code == 200
+    assert service.process.returncode is None
 
 
 async def lines(answer: httpx.Response, begin: str) -> AsyncIterator[str]:
@@ -105,7 +116,7 @@ async def test_it_serves_without_nats_and_postgres_and_says_what_is_missing(tmp_
 
 async def test_bad_settings_end_it_with_all_of_them_named() -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.api"),
+        *(KRONIK, "api"),
         env={**os.environ, "KRONIK_NATS_URL": "http://x", "KRONIK_DATABASE_URL": "", "KRONIK_PORT": "99999"},
         stderr=asyncio.subprocess.PIPE,
     )

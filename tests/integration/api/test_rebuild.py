@@ -247,9 +247,10 @@ async def test_verify_finds_what_was_changed_by_hand(
 async def test_users_of_ours_may_rebuild(nats_with_users: NatsServer, database_url: str) -> None:
     provisioner = await connect(nats_with_users.user("provisioner"), "test")
     await provision(provisioner, replicas=1)
-    operator = await connect(nats_with_users.user("operator"), "test")
-    await operator.jetstream().publish(f"jobs.trigger.{JOB}.ops", b"{}")
-    assert (await rebuild(nats_with_users.user("api"), database_url)).runs == 1
-    assert (await verify(nats_with_users.user("api"), database_url)).ok
-    for one in (provisioner, operator):
+    crm = await connect(nats_with_users.user("crm"), "test")
+    await crm.jetstream().publish(f"jobs.trigger.{JOB}.crm", b"{}")
+    for name in ("api", "operator"):
+        assert (await rebuild(nats_with_users.user(name), database_url)).runs == 1
+        assert (await verify(nats_with_users.user(name), database_url)).ok
+    for one in (provisioner, crm):
         await close(one)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.log.accounts import PERMISSIONS
+from services.log.accounts import USERS
 from services.stack import credentials, ready, state
 from services.stack.ready import Ready
 from services.stack.state import StateDirectory, StateInUse, StateUnusable
@@ -25,7 +25,7 @@ def directory(tmp_path: Path) -> StateDirectory:
 
 def test_secrets_are_made_once_and_readable_by_their_owner_alone(directory: StateDirectory) -> None:
     first = credentials.load_secrets(directory)
-    assert set(PERMISSIONS) <= set(first.nats)
+    assert set(USERS) <= set(first.nats)
     assert len({*first.nats.values(), first.postgres}) == len(first.nats) + 1
     assert credentials.load_secrets(directory) == first
     assert stat.S_IMODE(directory.secrets.stat().st_mode) == 0o600

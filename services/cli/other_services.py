@@ -1,0 +1,198 @@
+"""`kronik service`: the other services that may ask for runs, each let in under a name of its own."""
+
+import asyncio
+import os
+import shlex
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from cyclopts import Parameter, validators
+from kronik import KronikError, subjects
+from kronik.errors import InvalidName
+from kronik.events import ServiceChanged
+from msgspec import Struct
+
+from services.cli import terminal
+from services.cli.nats_config import Passwords
+from services.cli.target import NotRunning
+from services.infra import logs, settings
+from services.infra.clock import SystemClock
+from services.log import connection as nats_connection
+from services.log.accounts import PROVISIONER
+from services.log.append import Appended, EventLog, Expected
+from services.stack import bus, reach, ready, state
+from services.stack.bus import Bus
+from services.stack.credentials import Ports, Secrets
+
+T = TypeVar("T")
+
+Queue = Annotated[int | None, Parameter(validator=validators.Number(gte=0, lt=2**31))]
+_ANSWERS_WITHIN_S = 5.0
+
+
+class NotOurs(KronikError):
+    """The NATS that is used is not set up by Kronik: its users are its owner's."""
+
+
+class ClusterSettings(Passwords, frozen=True, kw_only=True):
+    """nats_url: the servers; which user stands in it does not matter. nats_accounts: what they include of ours."""
+
+    nats_url: settings.NatsUrl
+    nats_accounts: Path
+
+
+class Credentials(Struct, frozen=True, kw_only=True, rename="camel"):
+    """With what a service connects. inbox_prefix, js_api_prefix: those that every NATS client has by default."""
+
+    nats_url: str
+    user: str
+    password: str
+    inbox_prefix: str = "_INBOX"
+    js_api_prefix: str = "$JS.API"
+
+
+class Listed(Struct, frozen=True):
+    """queue: how many of its runs may wait at the same time; None: as many as it likes."""
+
+    name: str
+    queue: int | None
+
+
+def service_command(
+    action: Literal["add", "list", "rotate", "remove"],
+    name: str | None = None,
+    *,
+    queue: Queue = None,
+    json: terminal.AsJson = False,
+    env: bool = False,
+) -> int:
+    """Let another service ask for runs: it publishes jobs.trigger.<JOB>.NAME, and hears of runs on stored.jobs.run.>.
+
+    Works on the NATS of the `kronik up` that runs here, without restarting it; where KRONIK_NATS_ACCOUNTS is set, on
+    the cluster at KRONIK_NATS_URL whose servers include that file, with the passwords that `kronik nats-config` takes.
+
+    Parameters
+    ----------
+    action
+        add: a new one. list: those there are. rotate: a new password, the old one ends at once. remove: let it in no
+        more.
+    name
+        The service's, [a-z][a-z0-9_-]{0,31}: its runs are triggeredBy SERVICE:NAME.
+    queue
+        How many of its runs may wait at the same time; by default as many as it likes.
+    env
+        Print NATS_URL with its credentials, for a shell: eval "$(kronik service add NAME --env)".
+    """
+    logs.configure("service", log_format="console", level="error")
+    target = find()
+    if action == "list":
+        _print_list(asyncio.run(_listed(target)), json)
+        return 0
+    if name is None:
+        raise InvalidName(f"kronik service {action} NAME: which service?")
+    match action:
+        case "add":
+            _print_credentials(target, name, asyncio.run(_add(target, name, queue)), json=json, env=env)
+        case "rotate":
+            _print_credentials(target, name, asyncio.run(target.rotate(name)), json=json, env=env)
+        case "remove":
+            asyncio.run(_remove(target, name))
+            terminal.say(f"{name} is let in no more")
+    return 0
+
+
+def find() -> Bus:
+    """The cluster that the settings name, else the NATS of the `up` that runs here.
+
+    Raises NotRunning, NotOurs, InvalidSettings, StateUnusable.
+    """
+    if os.environ.get("KRONIK_NATS_ACCOUNTS"):
+        return _cluster(settings.read(ClusterSettings))
+    directory = ready.state_directory()
+    running = ready.find(directory)
+    if running is None:
+        raise NotRunning(f"no `kronik up` runs on {directory.root}, and KRONIK_NATS_ACCOUNTS is not set")
+    secrets, ports = state.read(directory.secrets, Secrets), state.read(directory.ports, Ports)
+    if secrets is None or ports is None or urlsplit(running.nats_url).port != ports.nats:
+        raise NotOurs("this `kronik up` uses a NATS of your own (KRONIK_NATS_URL): make the user there")
+    return bus.embedded(directory, secrets, ports.nats)
+
+
+def _cluster(config: ClusterSettings) -> Bus:
+    parts = [urlsplit(each) for each in config.nats_url.split(",")]
+    return Bus(
+        servers=",".join(each._replace(netloc=each.netloc.rpartition("@")[2]).geturl() for each in parts),
+        passwords=config.of_users(),
+        services=bus.services_beside(config.nats_accounts),
+        accounts=config.nats_accounts,
+    )
+
+
+async def _add(target: Bus, name: str, queue: int | None) -> str:
+    """Its password. What it is granted is in the stream before it can use it."""
+    subjects.check_service(name)
+    if name in target.known():
+        raise bus.ServiceExists(f"there is a service {name} already; kronik service rotate {name} makes a new password")
+    await _with_log(target, lambda log: _grant(log, name, ServiceChanged(queue=queue, removed=False)))
+    return await target.add(name)
+
+
+async def _remove(target: Bus, name: str) -> None:
+    await target.remove(name)
+    await _with_log(target, lambda log: _grant(log, name, ServiceChanged(queue=None, removed=True)))
+
+
+async def _listed(target: Bus) -> list[Listed]:
+    async def queues(log: EventLog) -> Mapping[str, int | None]:
+        found = {name: await log.last(subjects.service(name)) for name in sorted(target.known())}
+        return {
+            name: last.data.queue if last is not None and isinstance(last.data, ServiceChanged) else None
+            for name, last in found.items()
+        }
+
+    return [Listed(name, queue) for name, queue in (await _with_log(target, queues)).items()]
+
+
+async def _grant(log: EventLog, name: str, change: ServiceChanged) -> None:
+    """Where two commands change the same, the later one holds. Raises LogUnavailable, LogRefused."""
+    subject = subjects.service(name)
+    while True:
+        last = await log.last(subject)
+        expected = Expected(subject, last.sequence if last else 0)
+        answer = await log.append(subject, change, id=uuid.uuid4().hex, expected=expected, about=name)
+        if isinstance(answer, Appended):
+            return
+
+
+async def _with_log(target: Bus, do: Callable[[EventLog], Awaitable[T]]) -> T:
+    connection = await reach.connect(target.url(PROVISIONER), "kronik-service", _ANSWERS_WITHIN_S)
+    try:
+        return await do(EventLog(connection, SystemClock(), f"/kronik/service/{socket.gethostname()}"))
+    finally:
+        await nats_connection.close(connection)
+
+
+def _print_credentials(target: Bus, name: str, password: str, *, json: bool, env: bool) -> None:
+    if env:
+        terminal.print_line(f"export NATS_URL={shlex.quote(target.url(name, password))}")
+        return
+    if json:
+        terminal.print_json(Credentials(nats_url=target.servers, user=name, password=password))
+        return
+    for label, value in (("NATS", target.servers), ("user", name), ("password", password)):
+        terminal.print_line(f"{label:<9} {value}")
+    terminal.say(f"it may publish jobs.trigger.<JOB>.{name}; the password is shown this once")
+
+
+def _print_list(services: list[Listed], json: bool) -> None:
+    if json:
+        terminal.print_json(services)
+        return
+    table = terminal.table("Service", "Queue", right=("Queue",))
+    for each in services:
+        table.add_row(each.name, "–" if each.queue is None else str(each.queue))
+    terminal.out.print(table)

@@ -1,0 +1,345 @@
+"""Nobody forges, nobody destroys: every account tries every subject in every way that NATS has, and what then stands
+in the streams is what its part allows. What is refused is told, in the error callback."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import nats
+import pytest
+from kronik import subjects
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import Error as JetStreamError
+
+from services.infra.clock import SystemClock
+from services.log import accounts
+from services.log import connection as nats_connection
+from services.log.accounts import ADMINISTRATOR, API, ARCHIVIST, OPERATOR, PROVISIONER, RUNNER, SCHEDULER, SYSTEM
+from services.log.append import EventLog
+from services.log.provision import provision
+from tests import servers
+
+CRM, ERP = "crm", "erp"
+EVERYBODY = (PROVISIONER, API, SCHEDULER, RUNNER, OPERATOR, ARCHIVIST, CRM, ERP)
+
+WRITERS = {
+    "jobs.trigger.A.cron": {SCHEDULER},
+    "jobs.trigger.A.chain": {SCHEDULER},
+    "jobs.trigger.A.admin": {API},
+    "jobs.trigger.A.crm": {CRM},
+    "jobs.trigger.A.erp": {ERP},
+    "jobs.trigger.A.operator": set(),
+    "jobs.run.A.1.started": {RUNNER},
+    "jobs.run.A.1.retrying": {RUNNER},
+    "jobs.run.A.1.completed": {RUNNER},
+    "jobs.run.A.1.abandoned": {RUNNER, SCHEDULER},
+    "jobs.run.A.1.failed": {RUNNER, SCHEDULER},
+    "jobs.run.A.1.cancelled": {RUNNER, SCHEDULER},
+    "jobs.run.A.1.cancel_requested": {API},
+    "jobs.slot.A.missed": {SCHEDULER},
+    "jobs.definition.A": {RUNNER},
+    "jobs.schedule.A": {API},
+    "jobs.service.crm": {PROVISIONER},
+    "joblog.A.1": {RUNNER},
+    "stored.jobs.run.A.1.completed": set(),
+}
+DESTRUCTION = (
+    *(
+        f"$JS.API.STREAM.{verb}.JOBS"
+        for verb in ("DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN")
+    ),
+    "$JS.API.STREAM.PEER.REMOVE.JOBS",
+    "$JS.API.CONSUMER.DELETE.JOBS.runner-A",
+    "$JS.API.CONSUMER.DELETE.JOBS.history-a",
+    "$JS.API.CONSUMER.LEADER.STEPDOWN.JOBS.runner-A",
+    "$JS.API.CONSUMER.PAUSE.JOBS.runner-A",
+    "$JS.API.ACCOUNT.PURGE.KRONIK",
+    "$JS.ACK.JOBS.runner-A.1.1.1.1.0",
+    # What an account makes of a call of its own, said by a client.
+    "K.API.runner-.CONSUMER.MSG.NEXT.JOBS.history-a",
+    "K.API.history.CONSUMER.DELETE.JOBS.runner-A",
+    "K.API.CONSUMER.DELETE.JOBS.runner-A",
+)
+MAY_ASK = (
+    "$JS.API.INFO",
+    "$JS.API.STREAM.INFO.JOBS",
+    "$JS.API.DIRECT.GET.JOBS",
+    "$JS.API.DIRECT.GET.JOBS.jobs.trigger.A.crm",
+    "$JS.API.DIRECT.GET.JOBS.jobs.run.A.1.>",
+    "$JS.API.CONSUMER.LIST.JOBS",
+)
+_MARK = "jobs.trigger.MARK.x"
+FORBIDDEN = "nobody.may.publish.this"
+
+
+class User:
+    """A connection that keeps what the server refuses, in its order."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.refusals: asyncio.Queue[str] = asyncio.Queue()
+        self.connection = Client()
+
+    async def connect(self, url: str) -> None:
+        async def refused(error: Exception) -> None:
+            self.refusals.put_nowait(str(error))
+
+        await self.connection.connect(**{**nats_connection.options(url, "test"), "error_cb": refused})
+
+    async def settled(self) -> list[str]:
+        """What was refused since the last look. That nothing more comes shows in the refusal of FORBIDDEN."""
+        await self.connection.publish(FORBIDDEN, b"")
+        refused = []
+        while FORBIDDEN not in (text := await self.refusals.get()):
+            assert "permissions violation" in text
+            refused.append(text)
+        return refused
+
+    async def call(self, api: str, body: object = None) -> dict[str, Any]:
+        """JetStream's answer; its error where there is none is `away`."""
+        data, within_s = b"" if body is None else json.dumps(body).encode(), 10 if self.name == ADMINISTRATOR else 1
+        try:
+            answer = await self.connection.request(f"$JS.API.{api}", data, timeout=within_s)
+            return dict(json.loads(answer.data or b"{}"))
+        except (NatsError, TimeoutError):
+            return {"error": "away"}
+
+
+class Bus:
+    """The streams with their users; the administrator looks at what stands in them."""
+
+    def __init__(self, server: servers.NatsServer) -> None:
+        self.server = server
+        self.users = {name: User(name) for name in (*EVERYBODY, ADMINISTRATOR)}
+
+    async def connect(self) -> None:
+        for name, user in self.users.items():
+            await user.connect(self.server.user(name))
+        await provision(self.users[PROVISIONER].connection, replicas=1)
+
+    async def close(self) -> None:
+        for user in self.users.values():
+            await nats_connection.close(user.connection)
+
+    async def stored(self) -> dict[str, int]:
+        """Every subject of both streams with its number of messages, all that was sent before among them.
+
+        Raises where a stream is gone.
+        """
+        counts: dict[str, int] = {}
+        administrator = self.users[ADMINISTRATOR].connection.jetstream()
+        for subject in (_MARK, f"joblog.{_MARK}"):
+            await administrator.publish(subject, b"")
+        for stream in (subjects.STREAM, subjects.LOG_STREAM):
+            answer = await self.users[ADMINISTRATOR].call(f"STREAM.INFO.{stream}", {"subjects_filter": ">"})
+            assert "state" in answer, answer
+            counts |= answer["state"].get("subjects") or {}
+        return {subject: count for subject, count in counts.items() if _MARK not in subject}
+
+    async def created(self) -> list[str]:
+        return [
+            (await self.users[ADMINISTRATOR].call(f"STREAM.INFO.{stream}"))["created"]
+            for stream in (subjects.STREAM, subjects.LOG_STREAM)
+        ]
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[Bus]:
+    with servers.nats(users=True) as server:
+        made = Bus(server)
+        await made.connect()
+        yield made
+        await made.close()
+
+
+async def store_bait(bus: Bus) -> None:
+    """On a service's own subject: bodies that would be events, orders to JetStream, or nothing at all."""
+    admin = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/x",
+        "type": "kronik.run.triggered.v1",
+        "data": {"userId": "1"},
+    }
+    for body in (json.dumps(admin).encode(), b"{}", b""):
+        await bus.users[CRM].connection.jetstream().publish("jobs.trigger.A.crm", body)
+
+
+async def told(bus: Bus) -> dict[str, list[str]]:
+    return {name: await bus.users[name].settled() for name in EVERYBODY}
+
+
+def _without(subject: str, refused: Iterable[str]) -> bool:
+    return not any(f'"{subject.lower()}"' in text for text in refused)
+
+
+async def test_a_publish_is_stored_only_where_it_is_the_accounts_own_to_write(bus: Bus) -> None:
+    for name in EVERYBODY:
+        before = await bus.stored()
+        for subject in WRITERS:
+            await bus.users[name].connection.publish(subject, b"{}")
+            await bus.users[name].connection.publish(subject, b"{}", reply="_INBOX.anybody")
+        refused = await bus.users[name].settled()
+        allowed = {subject for subject, who in WRITERS.items() if name in who}
+        assert {subject for subject in WRITERS if _without(subject, refused)} == allowed, name
+        after = await bus.stored()
+        assert {subject for subject in after if after[subject] != before.get(subject)} == allowed, name
+
+
+async def test_a_hostile_reply_writes_nothing_and_destroys_nothing(bus: Bus) -> None:
+    """nats-server answers on whatever subject a client names, and asks for no right to it."""
+    await store_bait(bus)
+    before, created = await bus.stored(), await bus.created()
+    replies = (*WRITERS, *DESTRUCTION, "K.API.runner-.CONSUMER.CREATE.JOBS.runner-B.jobs.trigger.B.x")
+    for name in EVERYBODY:
+        for ask in MAY_ASK:
+            for reply in replies:
+                await bus.users[name].connection.publish(
+                    ask, b'{"seq":1}' if ask.endswith("JOBS") else b"", reply=reply
+                )
+        await bus.users[name].settled()
+    assert await bus.stored() == before
+    assert await bus.created() == created
+
+
+async def test_the_answer_to_an_append_is_nobodys_event(bus: Bus) -> None:
+    """An own append with a hostile reply: the PubAck was a run of ADMIN:unknown."""
+    await bus.users[CRM].connection.publish("jobs.trigger.A.crm", b"{}", reply="jobs.trigger.A.admin")
+    await bus.users[RUNNER].connection.publish("joblog.A.1", b"{}", reply="jobs.trigger.A.cron")
+    await told(bus)
+    assert await bus.stored() == {"jobs.trigger.A.crm": 1, "joblog.A.1": 1}
+
+
+async def test_a_push_consumer_delivers_nothing_that_is_stored_or_obeyed(bus: Bus) -> None:
+    await store_bait(bus)
+    before, created = await bus.stored(), await bus.created()
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        heard.append(message.subject)
+
+    await bus.users[CRM].connection.subscribe("stored.jobs.run.>", cb=hear)
+    for name in EVERYBODY:
+        user = bus.users[name]
+        for number, deliver in enumerate((*WRITERS, *DESTRUCTION)):
+            await user.connection.subscribe(deliver)  # a consumer wakes where somebody listens to the very subject
+            for prefix in ("", "runner-", "history-", "schedul-", "archive-"):
+                consumer = f"{prefix}{name}{number}"
+                config = {"name": consumer, "deliver_subject": deliver, "ack_policy": "none"}
+                body = json.dumps({"stream_name": "JOBS", "config": config}).encode()
+                await user.connection.publish(f"$JS.API.CONSUMER.CREATE.JOBS.{consumer}", body, reply="_INBOX.x")
+        await user.settled()
+    await asyncio.sleep(0.5)  # there is nothing to wait for: nothing is to happen
+    assert await bus.stored() == before
+    assert await bus.created() == created
+    # A live message brings the subject that it was stored under: who listens for `stored.` can tell.
+    assert [subject for subject in heard if subject.startswith("stored.")] == []
+
+
+async def test_orders_to_destroy_are_refused(bus: Bus) -> None:
+    await store_bait(bus)
+    before, created = await bus.stored(), await bus.created()
+    for name in EVERYBODY:
+        for order in DESTRUCTION:
+            if (name, order) == (ARCHIVIST, "$JS.API.STREAM.PURGE.JOBS"):
+                continue
+            await bus.users[name].connection.publish(order, b"", reply="_INBOX.x")
+            refused = await bus.users[name].settled()
+            if name != RUNNER or not order.startswith("$JS.ACK"):
+                assert refused or "CONSUMER" in order, f"{name} is not told that it may not {order}"
+    assert (await bus.stored(), await bus.created()) == (before, created)
+    assert (await bus.users[ARCHIVIST].call("STREAM.PURGE.JOBS", {"seq": 2}))["purged"] == 1
+
+
+async def test_consumers_are_their_makers_alone(bus: Bus) -> None:
+    """Nobody pulls a runner's deliveries or changes the projector's consumer, whatever the words of the call."""
+    own = {
+        RUNNER: "runner-A",
+        API: "history-a",
+        SCHEDULER: "scheduler-a-runs",
+        ARCHIVIST: "archive-a",
+        OPERATOR: "watch",
+    }
+    for name, consumer in own.items():
+        assert "error" not in await bus.users[name].call(*_creation(consumer)), name
+    assert {c["name"] for c in (await bus.users[OPERATOR].call("CONSUMER.LIST.JOBS"))["consumers"]} == set(own.values())
+    await bus.users[CRM].connection.jetstream().publish("jobs.trigger.A.crm", b"{}")
+    calls = [(name, call) for name in EVERYBODY for consumer in own.values() for call in _tampering(consumer)]
+    hostile = [(name, call) for name, call in calls if not (name in own and own[name] in call[0] + json.dumps(call[1]))]
+    answers = await asyncio.gather(*(bus.users[name].call(*call) for name, call in hostile))
+    assert [asked for asked, answer in zip(hostile, answers, strict=True) if "error" not in answer] == []
+    for consumer in own.values():
+        info = await bus.users[ADMINISTRATOR].call(f"CONSUMER.INFO.JOBS.{consumer}")
+        assert (info["config"]["filter_subject"], info["num_ack_pending"]) == ("jobs.trigger.A.*", 0)
+
+
+def _tampering(consumer: str) -> list[tuple[str, Any]]:
+    config = {"name": consumer, "filter_subject": "jobs.trigger.B.*"}
+    body = {"stream_name": "JOBS", "config": config}
+    return [
+        _creation(consumer, "jobs.trigger.B.*"),
+        (f"CONSUMER.CREATE.JOBS.{consumer}", body),
+        ("CONSUMER.CREATE.JOBS", body),
+        (f"CONSUMER.DURABLE.CREATE.JOBS.{consumer}", body),
+        (f"CONSUMER.DELETE.JOBS.{consumer}", None),
+        (f"CONSUMER.MSG.NEXT.JOBS.{consumer}", {"batch": 1, "no_wait": True}),
+    ]
+
+
+def _creation(consumer: str, filter: str = "jobs.trigger.A.*") -> tuple[str, dict[str, Any]]:
+    config = {"name": consumer, "durable_name": consumer, "ack_policy": "explicit", "filter_subject": filter}
+    return f"CONSUMER.CREATE.JOBS.{consumer}.{filter}", {"stream_name": "JOBS", "config": config}
+
+
+async def test_a_service_hears_of_runs_and_of_nothing_else(bus: Bus) -> None:
+    user = bus.users[CRM]
+    heard = await user.connection.subscribe("stored.jobs.run.>")
+    for subject in ("jobs.>", "stored.>", "stored.jobs.trigger.>", "joblog.>", "$JS.EVENT.ADVISORY.>", ">"):
+        await user.connection.subscribe(subject)
+        assert await user.settled(), subject
+    ack = await user.connection.jetstream().publish("jobs.trigger.A.crm", b"")
+    await bus.users[RUNNER].connection.publish(f"jobs.run.A.{ack.seq}.started", b"{}")
+    message = await heard.next_msg(timeout=5)
+    assert (message.subject, message.headers["Nats-Sequence"]) == (f"stored.jobs.run.A.{ack.seq}.started", "2")
+    last = await user.connection.jetstream().get_last_msg("JOBS", f"jobs.run.A.{ack.seq}.>", direct=True)
+    assert last.seq == 2
+    with pytest.raises((NatsError, JetStreamError)):
+        await user.connection.jetstream(timeout=0.3).get_last_msg("JOBS", "jobs.trigger.A.erp", direct=True)
+
+
+async def test_the_operator_watches_with_any_nats_client(bus: Bus) -> None:
+    await bus.users[CRM].connection.jetstream().publish("jobs.trigger.A.crm", b"{}")
+    operator = bus.users[OPERATOR].connection
+    stream = operator.jetstream()
+    assert (await stream.stream_info("JOBS")).state.messages == 1
+    pull = await stream.pull_subscribe("jobs.>", stream="JOBS")
+    assert [message.subject for message in await pull.fetch(1)] == ["jobs.trigger.A.crm"]
+    log = EventLog(operator, SystemClock(), "/kronik/test")
+    last = await log.last("jobs.>")
+    assert last is not None
+    assert [event.sequence for event in await log.read("jobs.trigger.A.*")] == [last.sequence]
+    assert await bus.users[OPERATOR].settled() == []
+
+
+@pytest.mark.parametrize("name", ["Crm", "cron", "admin", "chain", "a.b", "*", ""])
+def test_a_service_is_not_named_as_kronik_itself(name: str) -> None:
+    with pytest.raises(subjects.InvalidName):
+        accounts.service_part(name)
+
+
+def test_without_credentials_nobody_gets_in(nats_with_users: servers.NatsServer) -> None:
+    with socket.create_connection(("127.0.0.1", nats_with_users.port), timeout=5) as connection:
+        connection.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
+        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b"Authorization Violation" in answers
+    assert b"PONG" not in answers
+
+
+async def test_the_system_user_sees_the_server(server: servers.NatsServer) -> None:
+    connection = await nats.connect(server.user(SYSTEM))
+    answer = json.loads((await connection.request("$SYS.REQ.SERVER.PING", b"", timeout=2)).data)
+    assert answer["server"]["name"] == "kronik"
+    await connection.close()
