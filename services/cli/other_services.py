@@ -1,48 +1,31 @@
 """`kronik service`: the other services that may ask for runs, each let in under a name of its own."""
 
 import asyncio
-import os
 import shlex
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter, validators
-from kronik import KronikError, subjects
+from kronik import subjects
 from kronik.errors import InvalidName
 from kronik.events import ServiceChanged
 from msgspec import Struct
 
-from services.cli import terminal
-from services.cli.nats_config import Passwords
-from services.cli.target import NotRunning
-from services.infra import logs, settings
+from services.cli import own_bus, terminal
+from services.infra import logs
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.accounts import PROVISIONER
 from services.log.append import Appended, EventLog, Expected
-from services.stack import bus, reach, ready, state
+from services.stack import bus, reach
 from services.stack.bus import Bus
-from services.stack.credentials import Ports, Secrets
 
 T = TypeVar("T")
 
 Queue = Annotated[int | None, Parameter(validator=validators.Number(gte=0, lt=2**31))]
 _ANSWERS_WITHIN_S = 5.0
-
-
-class NotOurs(KronikError):
-    """The NATS that is used is not set up by Kronik: its users are its owner's."""
-
-
-class ClusterSettings(Passwords, frozen=True, kw_only=True):
-    """nats_url: the servers; which user stands in it does not matter. nats_accounts: what they include of ours."""
-
-    nats_url: settings.NatsUrl
-    nats_accounts: Path
 
 
 class Credentials(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -88,7 +71,7 @@ def service_command(
         Print NATS_URL with its credentials, for a shell: eval "$(kronik service add NAME --env)".
     """
     logs.configure("service", log_format="console", level="error")
-    target = find()
+    target = own_bus.find()
     if action == "list":
         _print_list(asyncio.run(_listed(target)), json)
         return 0
@@ -103,33 +86,6 @@ def service_command(
             asyncio.run(_remove(target, name))
             terminal.say(f"{name} is let in no more")
     return 0
-
-
-def find() -> Bus:
-    """The cluster that the settings name, else the NATS of the `up` that runs here.
-
-    Raises NotRunning, NotOurs, InvalidSettings, StateUnusable.
-    """
-    if os.environ.get("KRONIK_NATS_ACCOUNTS"):
-        return _cluster(settings.read(ClusterSettings))
-    directory = ready.state_directory()
-    running = ready.find(directory)
-    if running is None:
-        raise NotRunning(f"no `kronik up` runs on {directory.root}, and KRONIK_NATS_ACCOUNTS is not set")
-    secrets, ports = state.read(directory.secrets, Secrets), state.read(directory.ports, Ports)
-    if secrets is None or ports is None or urlsplit(running.nats_url).port != ports.nats:
-        raise NotOurs("this `kronik up` uses a NATS of your own (KRONIK_NATS_URL): make the user there")
-    return bus.embedded(directory, secrets, ports.nats)
-
-
-def _cluster(config: ClusterSettings) -> Bus:
-    parts = [urlsplit(each) for each in config.nats_url.split(",")]
-    return Bus(
-        servers=",".join(each._replace(netloc=each.netloc.rpartition("@")[2]).geturl() for each in parts),
-        passwords=config.of_users(),
-        services=bus.services_beside(config.nats_accounts),
-        accounts=config.nats_accounts,
-    )
 
 
 async def _add(target: Bus, name: str, queue: int | None) -> str:

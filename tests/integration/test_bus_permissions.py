@@ -338,8 +338,8 @@ def test_without_credentials_nobody_gets_in(nats_with_users: servers.NatsServer)
     assert b"PONG" not in answers
 
 
-async def test_the_system_user_sees_the_server(server: servers.NatsServer) -> None:
-    connection = await nats.connect(server.user(SYSTEM))
+async def test_the_system_user_sees_the_server(nats_with_users: servers.NatsServer) -> None:
+    connection = await nats.connect(nats_with_users.user(SYSTEM))
     answer = json.loads((await connection.request("$SYS.REQ.SERVER.PING", b"", timeout=2)).data)
     assert answer["server"]["name"] == "kronik"
     await connection.close()
