@@ -12,6 +12,7 @@ tests/model walks through every order in which two runners, a canceller and the 
 """
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
-from services.infra import logs
+from services.infra import logs, params
 from services.infra.failpoints import failpoint
 from services.log.append import Conflict, EventLog, LogUnavailable
 from services.log.stored import Stored, delivered
@@ -135,11 +136,11 @@ class Attempts:
         An attempt that was claimed since we read is left alone: this delivery comes again after ack_wait,
         unless the attempt's own heartbeats go on.
         """
-        params, token = as_params(job, holding.run), holding.run.token
+        given, token = as_params(job.params_type, holding.run), holding.run.token
         while True:
             run, now = holding.run, self.log.clock.now()
-            if isinstance(params, str):
-                run = replace(run, problem=params)
+            if isinstance(given, str):
+                run = replace(run, problem=given)
             step = decide_delivery(
                 run,
                 incarnation=self.incarnation,
@@ -169,9 +170,9 @@ class Attempts:
                     won = await self._append(holding, step)
                     if isinstance(step, Abandoned):
                         self.suspects.add(job.job_type)
-                    if won and isinstance(step, Started) and isinstance(params, Params):
+                    if won and isinstance(step, Started) and isinstance(given, Params):
                         failpoint("after_claim")
-                        return await self._attempt(job, holding, params, now)
+                        return await self._attempt(job, holding, given, now)
                 case _:
                     assert_never(step)
 
@@ -196,25 +197,25 @@ class Attempts:
         holding.run = evolve(run, Recorded(answer.sequence, "", self.log.clock.now(), "", event))
         return True
 
-    async def _attempt(self, job: Job, holding: Holding, params: Params, now: datetime) -> None:
+    async def _attempt(self, job: Job, holding: Holding, given: Params, now: datetime) -> None:
         run = holding.run
         self.leases.prolong(run.id, for_s=job.timeout.total_seconds() + 2 * self.grace_s)
         watch = asyncio.create_task(self._watch(holding))
         try:
             log.info("attempt_started", attempt=run.attempt, triggered_by=run.triggered_by)
             context = Context(run, now, self.log.clock)
-            outcome = await self._perform(job, params, holding, context)
+            outcome = await self._perform(job, given, holding, context)
             failpoint("after_job")
             await self._conclude(job, holding, context, outcome)
         finally:
             watch.cancel()
 
-    async def _perform(self, job: Job, params: Params, holding: Holding, context: Context) -> Outcome:
+    async def _perform(self, job: Job, given: Params, holding: Holding, context: Context) -> Outcome:
         lines = asyncio.create_task(publish_lines(self.log.connection, context))
         try:
             if job.isolation == "process" or self.suspects.includes(holding.run):
-                return await self.isolation.perform(job, params, context, holding.stop, self.grace_s)
-            return await perform(job, params, context, holding.stop, self.threads, self.grace_s)
+                return await self.isolation.perform(job, given, context, holding.stop, self.grace_s)
+            return await perform(job, given, context, holding.stop, self.threads, self.grace_s)
         finally:
             lines.cancel()
             await publish_last_lines(self.log.connection, context)
@@ -295,14 +296,20 @@ class Attempts:
             holding.end("lost")
 
 
-def as_params(job: Job, run: Run) -> Params | str:
-    """The run's params as the job wants them, or what is wrong with them."""
+def as_params(kind: type[Params], run: Run) -> Params | str:
+    """The run's params as the job wants them, or what is wrong with them.
+
+    Judged as by who accepted them (services.infra.params): 1.0 is an integer there.
+    """
     if run.problem is not None:
         return run.problem
     try:
-        return msgspec.convert(run.params, job.params_type)
+        return msgspec.convert(run.params, kind)
     except (msgspec.ValidationError, RecursionError, ValueError) as error:
-        allowed = ", ".join(field.encode_name for field in msgspec.structs.fields(job.params_type)) or "none"
+        if params.accepts(params.schema_of(kind), run.params):
+            with contextlib.suppress(msgspec.ValidationError, RecursionError, ValueError):
+                return msgspec.convert(run.params, kind, strict=False)
+        allowed = ", ".join(field.encode_name for field in msgspec.structs.fields(kind)) or "none"
         return f"params: {clean(str(error), 1_000)} (allowed: {allowed})"
 
 

@@ -2,14 +2,15 @@
 
 import importlib
 import inspect
+import traceback
 from datetime import timedelta
 from types import ModuleType
 
 import msgspec
-from kronik import Cron, InvalidJob, Job, Retry, job_of
+from kronik import Cron, InvalidJob, Job, KronikError, Retry, job_of
 from kronik.events import JobDefined, RetryPolicy, Schedule
 
-from services.infra import slots
+from services.infra import params, slots
 from services.infra.settings import DEFAULT_JOBS
 
 
@@ -35,14 +36,39 @@ def load(modules: str) -> dict[str, Job]:
 
 
 def _module(name: str) -> ModuleType:
+    """Whatever a module does when it is imported, `sys.exit(0)` included, the runner says that it can't be had."""
     try:
         return importlib.import_module(name)
+    except KronikError as error:
+        raise InvalidJob(f"KRONIK_JOBS: {name}: {error}") from error
     except ImportError as error:
         raise InvalidJob(f"KRONIK_JOBS: can't import {name!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        problem = f"KRONIK_JOBS: importing {name!r} raised {type(error).__name__}: {error}"
+        raise InvalidJob(f"{problem}\n{traceback.format_exc()}") from error
 
 
 def _jobs_in(module: ModuleType) -> list[Job]:
-    return [job for _, member in inspect.getmembers(module, inspect.isfunction) if (job := job_of(member))]
+    """Raises InvalidJob where something stands around a job that would silently be left out."""
+    found = []
+    for name, member in inspect.getmembers(module):
+        job = _declared(member)
+        if job is None:
+            continue
+        if job.function is not member:
+            raise InvalidJob(
+                f"KRONIK_JOBS: {module.__name__}.{name} wraps the job {job.job_type}, and the runner would call the job"
+                " without its wrapper: put @job above the other decorators"
+            )
+        found.append(job)
+    return found
+
+
+def _declared(member: object) -> Job | None:
+    try:
+        return job_of(member)
+    except Exception:
+        return None  # a proxy of some library that can't be looked at now
 
 
 def _check_schedule(job: Job) -> None:
@@ -51,6 +77,11 @@ def _check_schedule(job: Job) -> None:
             slots.check(job.schedule.expression, job.schedule.tz)
         except slots.InvalidSchedule as error:
             raise InvalidJob(f"{job.job_type}: {error}") from error
+        if required := [field.encode_name for field in msgspec.structs.fields(job.params_type) if field.required]:
+            raise InvalidJob(
+                f"{job.job_type}: it has a schedule, and slots give no params, but {', '.join(required)} must be given:"
+                " give a default, or no schedule"
+            )
 
 
 def definition(job: Job) -> JobDefined:
@@ -59,7 +90,7 @@ def definition(job: Job) -> JobDefined:
         job_type=job.job_type,
         title=job.title,
         description=job.description,
-        params_schema=msgspec.json.schema(job.params_type),
+        params_schema=params.schema_of(job.params_type),
         result_schema=msgspec.json.schema(job.result_type),
         schedule=_schedule(job.schedule),
         timeout_ms=milliseconds(job.timeout),

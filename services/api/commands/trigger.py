@@ -5,14 +5,12 @@ import uuid
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from kronik import codec, subjects
 from kronik.events import JobDefined, Recorded, Triggered
 from kronik.run import Run, begin
 from kronik.text import clean
 from msgspec import Struct
-from referencing import Registry
 
 from services.api.access.store import Identity
 from services.api.commands.plan import Plan
@@ -30,6 +28,7 @@ from services.api.problems import (
     invalid,
 )
 from services.infra import logs
+from services.infra import params as judge
 from services.log.append import Appended, EventLog, LogUnavailable
 
 logger = logs.get()
@@ -101,9 +100,8 @@ def check_params(definition: JobDefined, params: dict[str, Any]) -> None:
 
 def _misfits(definition: JobDefined, params: dict[str, Any]) -> list[FieldError]:
     """What the schema refuses. One that is no schema refuses nothing: the runner checks the params too."""
-    validator = Draft202012Validator(definition.params_schema, registry=Registry())
     try:
-        return [_field_error(error) for error in validator.iter_errors(params)]
+        return [_field_error(error) for error in judge.misfits(definition.params_schema, params)]
     except Exception as error:
         logger.warning("params_schema_unusable", job=definition.job_type, error=repr(error)[:300])
         return []
