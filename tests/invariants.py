@@ -26,10 +26,11 @@ class Fact:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def violations(facts: Iterable[Fact], *, settled: bool = True) -> list[str]:
+def violations(facts: Iterable[Fact], *, settled: bool = True, put_back: bool = False) -> list[str]:
     """Every broken promise, in words; none is what is wanted.
 
     settled: everything has had the time to end, so that a run without an end is a violation too.
+    put_back: a clock was, so that slots of the future that never came have come again.
     """
     facts = list(facts)
     jobs = {fact.sequence: match[1] for fact in facts if (match := _TRIGGER.fullmatch(fact.subject))}
@@ -46,7 +47,8 @@ def violations(facts: Iterable[Fact], *, settled: bool = True) -> list[str]:
         runs[run_id].append(fact)
     for run_id, events in runs.items():
         found += [f"run {run_id}: {problem}" for problem in _life(events, settled)]
-    return found + _slots(facts) + _ids(facts)
+    slots = [each for each in _slots(facts) if not (put_back and "is accounted for" in each)]
+    return found + slots + _ids(facts)
 
 
 def _life(events: Sequence[Fact], settled: bool) -> list[str]:
@@ -77,15 +79,25 @@ def _life(events: Sequence[Fact], settled: bool) -> list[str]:
 
 
 def _slots(facts: Iterable[Fact]) -> list[str]:
-    """A slot fires once or has one event that says why not."""
+    """A slot has one event in its job's ledger, and one that fired its trigger right behind it."""
     accounts: dict[tuple[str, str], list[str]] = defaultdict(list)
+    fired: tuple[int, str, str] | None = None
+    torn: list[str] = []
     for fact in facts:
         trigger, slot = _TRIGGER.fullmatch(fact.subject), _SLOT.fullmatch(fact.subject)
-        if trigger and trigger[2] == "cron":
-            accounts[trigger[1], fact.data.get("scheduledFor", "")].append(f"fired at {fact.sequence}")
+        at = fact.data.get("scheduledFor") or ""
+        if trigger and trigger[2] == "cron" and at:
+            if fired != (fact.sequence - 1, trigger[1], at):
+                torn.append(f"the trigger at {fact.sequence} has no fired slot before it")
+            fired = None
         elif slot:
-            accounts[slot[1], fact.data.get("scheduledFor", "")].append(f"{slot[2]} at {fact.sequence}")
-    return [
+            accounts[slot[1], at].append(f"{slot[2]} at {fact.sequence}")
+        if fired is not None:
+            torn.append(f"the slot fired at {fired[0]} has no trigger behind it")
+        fired = (fact.sequence, slot[1], at) if slot and slot[2] == "fired" else None
+    if fired is not None:
+        torn.append(f"the slot fired at {fired[0]} has no trigger behind it")
+    return torn + [
         f"slot {at} of {job} is accounted for {len(ways)} times: {', '.join(ways)}"
         for (job, at), ways in accounts.items()
         if len(ways) != 1

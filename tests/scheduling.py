@@ -9,13 +9,27 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from kronik import in_force, subjects
-from kronik.events import JobDefined, Pause, Recorded, RetryPolicy, Schedule, ScheduleChanged, SlotSkipped, Triggered
+from kronik.events import (
+    JobDefined,
+    Pause,
+    Recorded,
+    RetryPolicy,
+    Schedule,
+    ScheduleChanged,
+    SlotFired,
+    SlotSkipped,
+    Triggered,
+)
+from nats.aio.client import Client
 
 from services.infra import lifecycle
 from services.log import connection as nats_connection
+from services.log import jetstream
 from services.log.append import Appended, EventLog
+from services.log.committer import Committer, NatsWire
 from services.log.subscription import Subscription
 from services.scheduler import schedules
+from services.scheduler.ledger import Ledger
 from services.scheduler.loop import Scheduler
 from services.scheduler.open_runs import OpenRuns
 from services.scheduler.reconciler import Reconciler
@@ -36,6 +50,25 @@ class SetClock:
 
     def advance(self, by: timedelta) -> None:
         self.shown += by
+
+
+class ByTheTestsClock:
+    """The stream's time, with the clock that the test sets as a rehearsal's."""
+
+    def __init__(self, connection: Client, clock: SetClock) -> None:
+        self._connection, self._clock = connection, clock
+        self.ahead = timedelta(0)
+        self._looked_at = clock.now()
+
+    async def look(self) -> None:
+        self._looked_at = self._clock.now()
+        self.ahead = self._looked_at - (await jetstream.stream_info(self._connection)).ts
+
+    def now(self) -> datetime:
+        return self._looked_at
+
+    def passed_s(self) -> float:
+        return abs((self._clock.now() - self._looked_at).total_seconds())
 
 
 @dataclass
@@ -65,14 +98,17 @@ async def scheduler(nats_url: str, clock: SetClock, *, after_s: float = 0.2) -> 
     name = f"scheduler-{uuid.uuid4().hex[:8]}"
     connection = await nats_connection.connect(nats_url, name)
     log = EventLog(connection, clock, f"/kronik/scheduler/{name}")
-    known, runs = Schedules(), OpenRuns()
+    time = ByTheTestsClock(connection, clock)
+    known = Schedules(lambda: time.ahead if schedules_feed.current.is_set() else timedelta(0))
+    runs = OpenRuns()
 
     schedules_feed = Subscription(connection, f"{name}-schedules", known.take, filter=schedules.FILTER)
     runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
     feeds = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
     try:
         await asyncio.wait_for(asyncio.gather(schedules_feed.current.wait(), runs_feed.current.wait()), 10)
-        passes = Scheduler(log, known, runs, runs_feed)
+        ledger = Ledger(log, Committer(NatsWire(connection)))
+        passes = Scheduler(log, ledger, time, known, schedules_feed, runs, runs_feed)
         reconciler = Reconciler(log, known, schedules_feed, runs, runs_feed, name, after_s)
         yield Running(log, clock, known, schedules_feed, runs, runs_feed, passes, reconciler)
     finally:
@@ -126,13 +162,16 @@ async def triggers(log: EventLog, job: str) -> list[datetime]:
 
 async def skips(log: EventLog, job: str) -> list[tuple[datetime, str]]:
     """The slots that were skipped, with their outcomes, in stream order."""
-    return [(_slot(each), each.subject.rpartition(".")[2]) for each in await _all(log, subjects.slots_of(job))]
+    found = [(_slot(each), each.subject.rpartition(".")[2]) for each in await _all(log, subjects.slots_of(job))]
+    return [each for each in found if each[1] != "fired"]
 
 
 async def handled(log: EventLog, job: str) -> list[datetime]:
     """Every slot that the stream has an event for, in stream order."""
-    found = [*await _all(log, subjects.trigger(job, subjects.CRON)), *await _all(log, subjects.slots_of(job))]
-    return [_slot(each) for each in sorted(found, key=lambda each: each.sequence)]
+    ledger = await _all(log, subjects.slots_of(job))
+    fired = [_slot(each) for each in ledger if each.subject == subjects.slot(job, "fired")]
+    assert fired == await triggers(log, job), "a slot that fired, and its trigger"
+    return [_slot(each) for each in ledger]
 
 
 async def _all(log: EventLog, filter: str) -> list[Recorded]:
@@ -143,6 +182,6 @@ async def _all(log: EventLog, filter: str) -> list[Recorded]:
 
 
 def _slot(recorded: Recorded) -> datetime:
-    assert isinstance(recorded.data, Triggered | SlotSkipped)
+    assert isinstance(recorded.data, Triggered | SlotFired | SlotSkipped)
     assert recorded.data.scheduled_for
     return recorded.data.scheduled_for

@@ -24,9 +24,10 @@ class SystemClock:
         self._offset_file = offset_file
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self._offset()
+        return datetime.now(UTC) + self.offset()
 
-    def _offset(self) -> timedelta:
+    def offset(self) -> timedelta:
+        """How far it is from the machine's: the rehearsal's part of it."""
         if self._offset_file is None:
             return timedelta(0)
         try:

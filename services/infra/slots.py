@@ -48,6 +48,15 @@ def next_slots(schedule: Schedule, after: datetime, count: int) -> list[datetime
     return list(islice(slots_after(schedule, after), count))
 
 
+@lru_cache(maxsize=16_384)
+def next_after(schedule: Schedule, after: datetime) -> datetime | None:
+    """The first slot after an instant; None where the calendar has no more. Many jobs share a schedule, and an instant.
+
+    Raises InvalidSchedule.
+    """
+    return next(slots_after(schedule, after), None)
+
+
 def slots_after(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """All slots after an instant, ascending, UTC, found one by one. Raises InvalidSchedule."""
     check(schedule.expression, schedule.tz)

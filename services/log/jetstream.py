@@ -6,6 +6,7 @@ where NATS is away, silent, or not ready yet, and ApiRefused for what asking aga
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -65,6 +66,9 @@ class StreamState(Struct, frozen=True):
 
 
 class StreamInfo(Struct, frozen=True):
+    """ts: the server's time when it answered."""
+
+    ts: datetime
     config: dict[str, Any]
     created: str
     state: StreamState

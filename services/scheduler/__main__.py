@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from importlib.metadata import version
 
 import uvloop
@@ -15,13 +16,16 @@ from services.infra import lifecycle, logs, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import EventLog
+from services.log.committer import Committer, NatsWire
 from services.log.provision import wait_for_streams
 from services.log.subscription import StreamReplaced, Subscription
 from services.scheduler import schedules
+from services.scheduler.ledger import Ledger
 from services.scheduler.loop import Scheduler
 from services.scheduler.open_runs import OpenRuns
 from services.scheduler.reconciler import Reconciler
 from services.scheduler.schedules import Schedules
+from services.scheduler.stream_time import StreamTime
 
 log = logs.get()
 
@@ -70,11 +74,14 @@ async def _work(config: settings.SchedulerSettings, name: str, closed: Callable[
 async def _schedule_and_reconcile(
     config: settings.SchedulerSettings, connection: Client, event_log: EventLog, name: str
 ) -> None:
-    known, runs = Schedules(), OpenRuns()
+    time = StreamTime(connection, SystemClock(config.clock_file).offset)
+    known = Schedules(lambda: time.ahead if schedules_feed.current.is_set() else timedelta(0))
+    runs = OpenRuns()
 
     schedules_feed = Subscription(connection, f"{name}-schedules", known.take, filter=schedules.FILTER)
     runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
-    scheduler = Scheduler(event_log, known, runs, runs_feed)
+    ledger = Ledger(event_log, Committer(NatsWire(connection)))
+    scheduler = Scheduler(event_log, ledger, time, known, schedules_feed, runs, runs_feed)
     reconciler = Reconciler(
         event_log,
         known,

@@ -20,6 +20,7 @@ class _Latest(Struct, frozen=True):
 
     event: str
     sequence: int
+    by_slot: bool = False
 
 
 class OpenRuns:
@@ -41,8 +42,8 @@ class OpenRuns:
         except InvalidName:
             return
         match place:
-            case subjects.TriggerSubject(job_type=job_type):
-                self._runs[job_type][sequence] = _Latest("triggered", sequence)
+            case subjects.TriggerSubject(job_type=job_type, origin=origin):
+                self._runs[job_type][sequence] = _Latest("triggered", sequence, origin == subjects.CRON)
             case subjects.RunSubject() if place.run_id in self._runs[place.job_type]:
                 self._on_event(place, sequence)
 
@@ -67,6 +68,19 @@ class OpenRuns:
     def of(self, job_type: str) -> list[int]:
         """The ids of the job's open runs, the oldest first."""
         return list(self._runs.get(job_type, ()))
+
+    def newest(self, job_type: str) -> int:
+        """The id of the job's newest open run, 0 for none."""
+        return next(reversed(self._runs.get(job_type, {})), 0)
+
+    def queued(self, job_type: str) -> list[int]:
+        """The ids of those of the job's runs that have not begun, the oldest first."""
+        return [run_id for run_id, latest in self._runs.get(job_type, {}).items() if latest.event == "triggered"]
+
+    def oldest_of_a_slot(self, job_type: str) -> int | None:
+        """The id of the oldest of the job's runs that a slot asked for and that has not begun."""
+        runs = self._runs.get(job_type, {}).items()
+        return next((run_id for run_id, latest in runs if latest.event == "triggered" and latest.by_slot), None)
 
     def is_executing(self, job_type: str, run_id: int) -> bool:
         """Whether an attempt was last seen to begin."""

@@ -6,7 +6,7 @@ stream's. A job's slots begin with its first definition; the same schedule annou
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from kronik import in_force, subjects
@@ -19,11 +19,18 @@ from services.infra.slots import InvalidSchedule
 
 
 class Segment(Struct, frozen=True):
-    """What held from an instant on until the next segment began."""
+    """What held from an instant on until the next segment began.
+
+    ahead: how far the rehearsal clock was ahead when it began; as long as it is, the segment began so much later.
+    """
 
     since: datetime
     schedule: Schedule | None
     pause: Pause | None
+    ahead: timedelta = timedelta(0)
+
+    def begin(self, ahead: timedelta) -> datetime:
+        return self.since + max(min(self.ahead, ahead), timedelta(0))
 
 
 class Timeline(Struct, frozen=True):
@@ -65,8 +72,11 @@ class Due(Struct, frozen=True):
     pause: Pause | None = None
 
 
-def evolve(timeline: Timeline, recorded: Recorded) -> Timeline:
-    """The timeline after one more event. An event that says nothing of schedules only moves its sequence."""
+def evolve(timeline: Timeline, recorded: Recorded, ahead: timedelta = timedelta(0)) -> Timeline:
+    """The timeline after one more event. An event that says nothing of schedules only moves its sequence.
+
+    ahead: how far the rehearsal clock was ahead when the event arrived.
+    """
     place = subjects.parse(recorded.subject)
     if isinstance(place, subjects.DefinitionSubject):
         timeline = replace(timeline, definition=recorded.sequence)
@@ -78,7 +88,7 @@ def evolve(timeline: Timeline, recorded: Recorded) -> Timeline:
         case ScheduleChanged() as changed:
             timeline = replace(timeline, changed=changed)
     is_defined = bool(timeline.segments) or isinstance(recorded.data, JobDefined)
-    return _extend(timeline, recorded.time) if is_defined else timeline
+    return _extend(timeline, recorded.time, ahead) if is_defined else timeline
 
 
 def _without_words(defined: JobDefined) -> JobDefined:
@@ -86,15 +96,15 @@ def _without_words(defined: JobDefined) -> JobDefined:
     return replace(defined, title={}, description="", params_schema={}, result_schema={}, show=())
 
 
-def _extend(timeline: Timeline, time: datetime) -> Timeline:
+def _extend(timeline: Timeline, time: datetime, ahead: timedelta) -> Timeline:
+    """Segments that begin later than one that comes after them are from a server whose clock was put back since."""
     problem = _problem(timeline.schedule)
-    last = timeline.segments[-1] if timeline.segments else None
-    since = max(time, last.since) if last else time
     pause = timeline.changed.pause if timeline.changed else None
-    segment = Segment(since, timeline.schedule if problem is None else None, pause)
-    if last is not None and replace(segment, since=last.since) == last:
-        return replace(timeline, problem=problem)
-    return replace(timeline, segments=(*timeline.segments, segment), problem=problem)
+    segment = Segment(time, timeline.schedule if problem is None else None, pause, ahead)
+    before = tuple(each for each in timeline.segments if each.since <= time)
+    if before and (before[-1].schedule, before[-1].pause) == (segment.schedule, segment.pause):
+        return replace(timeline, segments=before, problem=problem)
+    return replace(timeline, segments=(*before, segment), problem=problem)
 
 
 def _problem(schedule: Schedule | None) -> str | None:
@@ -107,27 +117,27 @@ def _problem(schedule: Schedule | None) -> str | None:
     return None
 
 
-def due(timeline: Timeline, after: datetime | None, until: datetime) -> Iterator[Due]:
+def due(timeline: Timeline, after: datetime | None, until: datetime, ahead: timedelta = timedelta(0)) -> Iterator[Due]:
     """The slots in (after, until], ascending. after: the last slot that was handled; None: none ever was."""
-    for found in _from(timeline, after):
+    for found in _from(timeline, after, ahead):
         if found.slot > until:
             return
         yield found
 
 
-def upcoming(timeline: Timeline, after: datetime | None) -> datetime | None:
+def upcoming(timeline: Timeline, after: datetime | None, ahead: timedelta = timedelta(0)) -> datetime | None:
     """The first slot after the last one handled, however far away; None where there is none."""
-    first = next(_from(timeline, after), None)
+    first = next(_from(timeline, after, ahead), None)
     return first.slot if first else None
 
 
-def _from(timeline: Timeline, after: datetime | None) -> Iterator[Due]:
+def _from(timeline: Timeline, after: datetime | None, ahead: timedelta) -> Iterator[Due]:
     for segment, following in zip_longest(timeline.segments, timeline.segments[1:]):
-        end = following.since if following else None
-        begin = max(segment.since, after) if after else segment.since
+        end = following.begin(ahead) if following else None
+        begin = max(segment.begin(ahead), after) if after else segment.begin(ahead)
         if segment.schedule is None or (end is not None and begin >= end):
             continue
-        for slot in slots.slots_after(segment.schedule, begin):
-            if end is not None and slot > end:
-                break
+        slot = slots.next_after(segment.schedule, begin)
+        while slot is not None and (end is None or slot <= end):
             yield Due(slot, segment.schedule, in_force.holding(segment.pause, slot))
+            slot = slots.next_after(segment.schedule, slot)

@@ -71,18 +71,29 @@ class Audit:
 
 
 def accounts(facts: Iterable[Fact], job: str) -> dict[datetime, list[str]]:
-    """What stands in the stream of each slot of the job, in stream order."""
+    """What stands in the ledger of each slot of the job, in stream order; `torn` for one half of a slot that fired and
+    its trigger, which the stream must hold one behind the other or not at all."""
     found: dict[datetime, list[str]] = defaultdict(list)
+    unmatched: datetime | None = None
     for fact in facts:
-        if fact.subject == f"jobs.trigger.{job}.cron":
-            way = "fired"
+        is_trigger = fact.subject == f"jobs.trigger.{job}.cron"
+        if is_trigger and unmatched == _slot(fact):
+            unmatched = None
+            continue
+        if unmatched is not None:
+            found[unmatched].append("torn")
+            unmatched = None
+        if is_trigger:
+            found[_slot(fact)].append("torn")
         elif fact.subject.startswith(f"jobs.slot.{job}."):
             way = fact.subject.rpartition(".")[2]
-        else:
-            continue
-        slot = datetime.fromisoformat(fact.data["scheduledFor"].replace("Z", "+00:00"))
-        found[slot.astimezone(UTC)].append(way)
+            found[_slot(fact)].append(way)
+            unmatched = _slot(fact) if way == "fired" else None
     return found
+
+
+def _slot(fact: Fact) -> datetime:
+    return datetime.fromisoformat(fact.data["scheduledFor"].replace("Z", "+00:00")).astimezone(UTC)
 
 
 def audit(facts: Iterable[Fact], job: str, expected: Iterable[datetime]) -> Audit:

@@ -2,23 +2,24 @@
 
 import asyncio
 import random
-import uuid
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from kronik import subjects
-from kronik.events import Failed, Schedule, SlotSkipped, Triggered
+from kronik.events import Failed, Pause, Retirement, Schedule, ScheduleChanged, Triggered
 from kronik.schedule import CatchUp
 from msgspec.structs import replace
 from nats.aio.client import Client
 
 from services.infra import lifecycle
 from services.log import subscription
-from services.log.append import Appended, Conflict, EventLog, Expected
-from services.log.stored import START, Position
-from services.scheduler import loop
-from services.scheduler.loop import slot_id
+from services.log.append import EventLog
+from services.log.committer import Committer, NatsWire
+from services.log.stored import START
+from services.log.stored import Position as StreamPosition
+from services.scheduler.decisions import Fire, Skip
+from services.scheduler.ledger import Ledger, Position
 from tests.scheduling import (
     EVERY_MINUTE,
     MINUTE,
@@ -78,35 +79,34 @@ async def test_three_schedulers_at_once_fire_fifty_slots_each_exactly_once(event
 async def test_schedulers_whose_clocks_differ_handle_every_slot_once(
     event_log: EventLog, nats_url: str, seed: int
 ) -> None:
-    """One wants to fire what another one wants to skip, because each sees other slots due."""
+    """They ask servers of a cluster, say, whose clocks differ a little: one sees slots due before another does."""
     await define(event_log, JOB)
     dice = random.Random(seed)
     begin = next_minute()
     clocks = [SetClock(begin) for _ in range(4)]
     async with AsyncExitStack() as stack:
         four = [await stack.enter_async_context(scheduler(nats_url, clock)) for clock in clocks]
-        for _ in range(15):
+        for step in range(15):
             for clock in clocks:
-                clock.advance(dice.choice([0, 1, 1, 2, 3]) * MINUTE)
+                clock.shown = begin + step * MINUTE + timedelta(seconds=dice.uniform(-25, 25))
             await asyncio.gather(*(each.scheduler.run_once() for each in four))
-    last = max(clock.now() for clock in clocks)
-    expected = [begin + n * MINUTE for n in range((last - begin) // MINUTE + 1)]
-    assert sorted(await handled(event_log, JOB)) == expected
+        clocks[0].shown = begin + 14 * MINUTE
+        await four[0].scheduler.run_once()
+    assert await handled(event_log, JOB) == [begin + n * MINUTE for n in range(15)]
 
 
 async def test_two_schedulers_that_decide_differently_on_one_slot_leave_one_event(
     event_log: EventLog, nats_client: Client
 ) -> None:
-    """A trigger and a skip stand in different aggregates: the id is what keeps the second one out."""
+    """Whenever the second one's bytes arrive: neither a clock nor a window of ids is asked."""
     slot = next_minute()
-    fire = Expected(subjects.trigger(JOB, "cron"), 0)
-    skip = Expected(subjects.slots_of(JOB), 0)
-    skipped = SlotSkipped(scheduled_for=slot, outcome="paused", reason="")
-    first = await event_log.append(fire.filter, Triggered(scheduled_for=slot), id=slot_id(JOB, slot), expected=fire)
-    second = await event_log.append(subjects.slot(JOB, "paused"), skipped, id=slot_id(JOB, slot), expected=skip)
-    assert isinstance(first, Appended)
-    assert isinstance(second, Conflict)
-    assert await skips(event_log, JOB) == []
+    ledger = Ledger(event_log, Committer(NatsWire(nats_client)))
+    first = await ledger.append(JOB, Position(), [Skip(slot, "paused", "")], datetime.now(UTC))
+    second = await ledger.append(JOB, Position(), [Fire(slot)], datetime.now(UTC))
+    assert first is not None
+    assert second is None
+    assert await triggers(event_log, JOB) == []
+    assert await skips(event_log, JOB) == [(slot, "paused")]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_after_a_restart_the_missed_slots_are_caught_up(
         await running.scheduler.run_once()
     async with scheduler(nats_url, SetClock(begin + 4 * MINUTE + timedelta(seconds=1))) as running:
         await running.scheduler.run_once()
-        assert await running.scheduler.run_once() == await running.scheduler.run_once()
+        assert (await running.scheduler.run_once()).jobs == ()
     found = dict.fromkeys(await triggers(event_log, JOB), "fire") | dict(await skips(event_log, JOB))
     assert found == {begin + MINUTE: "fire"} | {begin + n * MINUTE: outcome for n, outcome in outcomes.items()}
     assert await handled(event_log, JOB) == sorted(found)
@@ -166,17 +166,22 @@ async def test_a_paused_schedule_leaves_paused_slots_until_it_is_resumed(event_l
     assert await skips(event_log, JOB) == [(begin + MINUTE, "paused")]
 
 
-async def test_a_pause_that_has_not_arrived_yet_is_waited_for(event_log: EventLog, nats_url: str) -> None:
+async def test_a_pause_that_has_not_arrived_yet_is_waited_for(
+    event_log: EventLog, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The reader may lag behind; the stream is asked before anything fires."""
+    monkeypatch.setattr(subscription, "_REACHED_WITHIN_S", 0.1)
     await define(event_log, JOB)
     clock = SetClock(next_minute())
     async with scheduler(nats_url, clock) as running:
-        known = running.schedules.of(JOB)
         await running.seen(await change(event_log, JOB, paused=True))
-        running.schedules._timelines[JOB] = known
+        taken, running.schedules_feed.position = running.schedules_feed.position, START
         tick = await running.scheduler.run_once()
-    assert tick.jobs[0].problem == "a newer schedule is on its way"
-    assert await handled(event_log, JOB) == []
+        assert tick.problem == "a newer schedule is on its way"
+        assert await handled(event_log, JOB) == []
+        running.schedules_feed.position = taken
+        await running.scheduler.run_once()
+    assert [outcome for _, outcome in await skips(event_log, JOB)] == ["paused"]
 
 
 async def test_an_admins_schedule_replaces_the_jobs_own(event_log: EventLog, nats_url: str) -> None:
@@ -187,21 +192,115 @@ async def test_an_admins_schedule_replaces_the_jobs_own(event_log: EventLog, nat
     assert len(await triggers(event_log, JOB)) == 1
 
 
-async def test_a_clock_that_jumps_an_hour_ahead_and_back_doubles_nothing_and_loses_nothing(
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_when_a_clock_that_was_days_ahead_is_put_back_schedules_go_on_as_if_it_never_had_been(
+    event_log: EventLog, nats_url: str, restarted: bool
+) -> None:
+    await define(event_log, JOB)
+    begin, days = next_minute(), timedelta(days=2)
+    clock = SetClock(begin)
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+        clock.advance(days)
+        for _ in range(3):
+            await running.scheduler.run_once()
+            clock.advance(MINUTE)
+        false_future = await triggers(event_log, JOB)
+        clock.shown = begin
+        if not restarted:
+            for _ in range(4):
+                await running.scheduler.run_once()
+                clock.advance(MINUTE)
+    if restarted:
+        async with scheduler(nats_url, clock) as again:
+            for _ in range(4):
+                await again.scheduler.run_once()
+                clock.advance(MINUTE)
+    assert false_future == [begin, begin + days, begin + days + MINUTE, begin + days + 2 * MINUTE]
+    assert (await triggers(event_log, JOB))[4:] == [begin + n * MINUTE for n in (1, 2, 3)]
+
+
+async def test_what_was_handled_in_a_false_future_happens_when_it_really_comes(
     event_log: EventLog, nats_url: str
 ) -> None:
-    await define(event_log, JOB, replace(EVERY_MINUTE, catch_up="all"))
+    """A daily job: between the false slot and the true one nothing else is in its ledger."""
+    slot = (datetime.now(UTC) + timedelta(hours=5)).replace(minute=30, second=0, microsecond=0)
+    await define(event_log, JOB, Schedule(expression=f"30 {slot.hour} * * *", tz="UTC"))
+    async with scheduler(nats_url, SetClock(slot)) as ahead:
+        await ahead.scheduler.run_once()
+    put_back = SetClock(datetime.now(UTC))
+    async with scheduler(nats_url, put_back) as running:
+        tick = await running.scheduler.run_once()
+        assert tick.next_due == slot
+        assert await triggers(event_log, JOB) == [slot]
+        position = running.scheduler._positions[JOB]
+    assert (position.handled, position.sequence > 0) == (None, True)
+    assert not Position(9, slot, slot - timedelta(hours=5), 10).is_believed(slot, timedelta(0))
+
+
+async def test_a_schedule_that_is_given_while_the_clock_is_ahead_has_no_slots_from_before(
+    event_log: EventLog, nats_url: str
+) -> None:
+    await define(event_log, JOB, None)
+    clock = SetClock(datetime.now(UTC) + timedelta(days=3))
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+        await running.seen(await change(event_log, JOB, schedule=EVERY_MINUTE))
+        tick = await running.scheduler.run_once()
+        assert tick.jobs == ()
+        assert await handled(event_log, JOB) == []
+        clock.advance(MINUTE)
+        tick = await running.scheduler.run_once()
+    assert len(tick.jobs[0].fired) == 1
+    assert tick.jobs[0].skipped == ()
+
+
+async def test_a_retired_job_has_no_slots_until_it_is_announced_again(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB)
     begin = next_minute()
     clock = SetClock(begin)
     async with scheduler(nats_url, clock) as running:
         await running.scheduler.run_once()
-        clock.advance(timedelta(hours=1))
+        retired = ScheduleChanged(by="ADMIN:7", retired=Retirement(by="ADMIN:7"))
+        await running.seen(await stored(event_log, subjects.schedule(JOB), retired))
+        clock.advance(2 * MINUTE)
+        assert (await running.scheduler.run_once()).jobs == ()
+        await running.seen(await define(event_log, JOB))
+        clock.advance(MINUTE)
         await running.scheduler.run_once()
-        clock.advance(-timedelta(hours=1))
-        for _ in range(62):
-            await running.scheduler.run_once()
+    found = await handled(event_log, JOB)
+    assert begin + MINUTE not in found
+    assert found[-1] == begin + 3 * MINUTE
+
+
+async def test_a_pause_ends_by_itself(event_log: EventLog, nats_url: str) -> None:
+    await define(event_log, JOB)
+    begin = next_minute()
+    pause = Pause(by="ADMIN:7", reason="ovens", until=begin + MINUTE)
+    clock = SetClock(begin)
+    async with scheduler(nats_url, clock) as running:
+        await running.seen(await stored(event_log, subjects.schedule(JOB), ScheduleChanged(by="ADMIN:7", pause=pause)))
+        skipped = (await running.scheduler.run_once()).jobs[0].skipped
+        clock.advance(MINUTE)
+        await running.scheduler.run_once()
+    assert skipped[0].reason == "The schedule was paused by ADMIN:7 (ovens) when this slot came due."
+    assert await triggers(event_log, JOB) == [begin + MINUTE]
+
+
+async def test_the_queue_of_a_job_that_is_slower_than_its_schedule_has_an_end(
+    event_log: EventLog, nats_url: str
+) -> None:
+    await define(event_log, JOB)
+    limited = ScheduleChanged(by="ADMIN:7", max_queued=2)
+    begin = next_minute()
+    clock = SetClock(begin)
+    async with scheduler(nats_url, clock) as running:
+        await running.seen(await stored(event_log, subjects.schedule(JOB), limited))
+        for _ in range(4):
+            tick = await running.scheduler.run_once()
             clock.advance(MINUTE)
-    assert await handled(event_log, JOB) == [begin + n * MINUTE for n in range(62)]
+    assert await triggers(event_log, JOB) == [begin, begin + MINUTE]
+    assert tick.jobs[0].skipped[0].reason == "2 runs of this job wait already, and no more than 2 may."
 
 
 async def test_a_slot_from_a_clock_that_was_years_ahead_does_not_silence_the_schedule(
@@ -230,7 +329,7 @@ async def test_somebody_elses_cron_trigger_without_a_slot_starts_nothing_anew(
     await stored(event_log, subjects.trigger(JOB, "cron"), Triggered())
     async with scheduler(nats_url, clock) as restarted:
         tick = await restarted.scheduler.run_once()
-    assert tick.jobs[0].fired == {}
+    assert tick.jobs == ()
     assert tick.next_due == slot + MINUTE
 
 
@@ -268,27 +367,10 @@ async def test_overlap_skip_waits_to_hear_of_the_run_that_another_scheduler_has_
         tick = await two.scheduler.run_once()
         assert tick.jobs[0].problem == "the open runs are not known yet"
         two.runs.note(subjects.trigger(JOB, "cron"), run_id)
-        two.runs_feed.position = Position(run_id, "")
+        two.runs_feed.position = StreamPosition(run_id, "")
         await two.scheduler.run_once()
     assert await triggers(event_log, JOB) == [begin]
     assert await skips(event_log, JOB) == [(begin + MINUTE, "overlapped")]
-
-
-@pytest.mark.parametrize("paused", [False, True])
-async def test_even_if_the_stream_had_forgotten_its_ids_no_slot_fires_or_is_skipped_twice(
-    event_log: EventLog, nats_url: str, monkeypatch: pytest.MonkeyPatch, paused: bool
-) -> None:
-    monkeypatch.setattr(loop, "slot_id", lambda job_type, slot: uuid.uuid4().hex)
-    await define(event_log, JOB)
-    await change(event_log, JOB, paused=paused)
-    begin = next_minute()
-    clock = SetClock(begin)
-    async with AsyncExitStack() as stack:
-        three = [await stack.enter_async_context(scheduler(nats_url, clock)) for _ in range(3)]
-        for _ in range(10):
-            await asyncio.gather(*(each.scheduler.run_once() for each in three))
-            clock.advance(MINUTE)
-    assert await handled(event_log, JOB) == [begin + n * MINUTE for n in range(10)]
 
 
 async def test_what_was_read_too_long_ago_is_read_again(event_log: EventLog, nats_url: str) -> None:

@@ -35,11 +35,14 @@ def test_a_good_life_violates_nothing() -> None:
         ([Fact(1, "jobs.trigger.NAP.crm", "x"), Fact(2, "jobs.trigger.NAP.crm", "x")], "event id x stands 2 times"),
         (
             [
-                Fact(1, "jobs.trigger.NAP.cron", "", {"scheduledFor": "t"}),
-                Fact(2, "jobs.slot.NAP.missed", "", {"scheduledFor": "t"}),
+                Fact(1, "jobs.slot.NAP.fired", "", {"scheduledFor": "t"}),
+                Fact(2, "jobs.trigger.NAP.cron", "", {"scheduledFor": "t"}),
+                Fact(3, "jobs.slot.NAP.missed", "", {"scheduledFor": "t"}),
             ],
             "accounted for 2 times",
         ),
+        ([Fact(1, "jobs.trigger.NAP.cron", "", {"scheduledFor": "t"})], "has no fired slot before it"),
+        ([Fact(1, "jobs.slot.NAP.fired", "", {"scheduledFor": "t"})], "has no trigger behind it"),
     ],
 )
 def test_a_broken_promise_is_found(facts: list[Fact], problem: str) -> None:

@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from kronik.events import Pause, Schedule
+from kronik.in_force import QueueLimit
 from kronik.schedule import CatchUp, Overlap
 
-from services.scheduler.decisions import ALL_LIMIT, Decision, Fire, Skip, decide
+from services.scheduler.decisions import ALL_LIMIT, Circumstances, Decision, Fire, Skip, decide
 from services.scheduler.timeline import Due
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -27,11 +29,18 @@ def hours(count: int, held: Schedule, *, paused: bool = False, first: int = 1) -
 
 
 def decided(
-    due: list[Due], *, late_s: float = 1, paused: bool = False, open_run: int | None = None, more: bool = False
+    due: list[Due],
+    *,
+    late_s: float = 1,
+    paused: bool = False,
+    open_run: int | None = None,
+    more: bool = False,
+    **more_so: Any,
 ) -> list[Decision]:
     """late_s: how old the newest slot is."""
     now = due[-1].slot + timedelta(seconds=late_s)
-    return decide(due, now=now, paused=PAUSE if paused else None, open_run=open_run, more=more)
+    so = Circumstances(now, paused=PAUSE if paused else None, open_run=open_run, **more_so)
+    return decide(due, so, more=more)
 
 
 def outcomes(decisions: list[Decision]) -> list[str]:
@@ -63,7 +72,7 @@ def test_all_runs_every_slot() -> None:
 def test_all_runs_a_hundred_at_most_the_newest() -> None:
     decisions = decided(hours(ALL_LIMIT + 2, schedule("all")))
     assert outcomes(decisions) == ["coalesced"] * 2 + ["fire"] * ALL_LIMIT
-    assert reason(decisions[0]) == "At most 100 missed slots are run; newer ones were."
+    assert reason(decisions[0]) == "At most 100 missed slots are run; there were as many others."
 
 
 def test_none_runs_only_what_is_on_time() -> None:
@@ -132,6 +141,39 @@ def test_of_several_slots_that_would_fire_with_overlap_skip_only_the_first_does(
     assert "2026-06-01 03:00 Europe/Copenhagen" in reason(decisions[1])
 
 
+def test_where_a_run_is_in_the_way_no_slot_is_coalesced_with_one_that_never_runs() -> None:
+    decisions = decided(hours(3, schedule("latest", "skip")), open_run=42)
+    assert outcomes(decisions) == ["overlapped"] * 3
+    assert {reason(each) for each in decisions} == {"Run 42 of this job was still open."}
+
+
+def test_what_would_share_the_run_of_a_slot_that_does_not_fire_shares_its_fate() -> None:
+    due = hours(1, schedule("all"), first=1) + hours(2, schedule("latest", "skip"), first=2)
+    decisions = decided(due, limit=QueueLimit(5, "refuse"))
+    assert outcomes(decisions) == ["fire", "overlapped", "overlapped"]
+    assert "2026-06-01 03:00" in reason(decisions[1]) == reason(decisions[2])
+
+
+def test_a_full_queue_refuses_or_coalesces_the_slot_and_those_that_it_would_have_run_for() -> None:
+    refused = decided(hours(2, schedule("latest")), queued=3, limit=QueueLimit(3, "refuse"))
+    assert outcomes(refused) == ["missed", "missed"]
+    assert reason(refused[0]) == reason(refused[1]) == "3 runs of this job wait already, and no more than 3 may."
+    coalesced = decided(hours(1, schedule("latest")), queued=1, limit=QueueLimit(1, "coalesce"))
+    assert outcomes(coalesced) == ["coalesced"]
+    assert reason(coalesced[0]) == "1 run of this job waits already, as many as may: this slot is left to them."
+    some = decided(hours(4, schedule("all")), queued=1, limit=QueueLimit(3, "refuse"))
+    assert outcomes(some) == ["fire", "fire", "missed", "missed"]
+
+
+def test_while_nobody_serves_the_job_catch_up_holds_as_for_the_schedulers_absence() -> None:
+    assert outcomes(decided(hours(2, schedule("latest")), unserved=True)) == ["coalesced", "fire"]
+    waiting = decided(hours(1, schedule("latest")), unserved=True, waiting_run=41, queued=1)
+    assert outcomes(waiting) == ["coalesced"]
+    assert "run 41 waits" in reason(waiting[0])
+    assert outcomes(decided(hours(1, schedule("none")), unserved=True)) == ["missed"]
+    assert outcomes(decided(hours(1, schedule("all")), unserved=True, queued=ALL_LIMIT)) == ["coalesced"]
+
+
 def test_slots_of_two_schedules_share_one_catch_up_run() -> None:
     due = hours(2, schedule("latest")) + hours(1, schedule("all"), first=3)
     assert outcomes(decided(due)) == ["coalesced", "coalesced", "fire"]
@@ -140,13 +182,13 @@ def test_slots_of_two_schedules_share_one_catch_up_run() -> None:
 def test_where_newer_slots_are_left_for_later_the_last_hundred_stay_undecided() -> None:
     latest = decided(hours(ALL_LIMIT + 3, schedule("latest")), more=True)
     assert outcomes(latest) == ["coalesced"] * 3
-    assert reason(latest[0]) == "One run stands for every slot that was missed: that of a newer slot."
+    assert reason(latest[0]) == ("Of the slots that were missed only the newest counts, and newer ones were due.")
     assert outcomes(decided(hours(ALL_LIMIT + 3, schedule("all")), more=True)) == ["coalesced"] * 3
     assert outcomes(decided(hours(ALL_LIMIT + 3, schedule("none")), more=True)) == ["missed"] * 3
 
 
 def test_nothing_due_nothing_decided() -> None:
-    assert decide([], now=START, paused=None, open_run=None) == []
+    assert decide([], Circumstances(START)) == []
 
 
 schedules = st.builds(
@@ -165,7 +207,8 @@ def test_every_slot_gets_one_decision_in_order(
         Due(START + timedelta(hours=n), each, PAUSE if was_paused else None)
         for n, (each, was_paused) in enumerate(held)
     ]
-    decisions = decide(due, now=START + timedelta(hours=30), paused=PAUSE if paused else None, open_run=run)
+    so = Circumstances(START + timedelta(hours=30), PAUSE if paused else None, run)
+    decisions = decide(due, so)
     assert [each.slot for each in decisions] == [each.slot for each in due]
     fires = [each for each, decision in zip(due, decisions, strict=True) if isinstance(decision, Fire)]
     assert not any(each.pause for each in fires)
