@@ -19,12 +19,14 @@ from services.api import events, health, panel, problems, security
 from services.api.access import pages
 from services.api.access.gate import COOKIE, gate, provide_identity
 from services.api.changes import Changes
+from services.api.commands.bulk_work import BulkWork
 from services.api.front.reception import reception
 from services.api.front.strict import rules_of, strict
 from services.api.front.throttle import Throttle
 from services.api.history import queries
 from services.api.history.projector import Projector
 from services.api.history.queries import Pool
+from services.api.http.bulk import bulk_router
 from services.api.http.history import history_router
 from services.api.http.jobs import JobController
 from services.api.http.ledger import ledger_router
@@ -73,7 +75,8 @@ def create_app(
             patience_s=settings.nats_patience_s,
             client=client,
         )
-        tasks = [asyncio.ensure_future(one) for one in (connecting, changes.run(), projector.run())]
+        work = BulkWork(past)
+        tasks = [asyncio.ensure_future(one) for one in (connecting, changes.run(), projector.run(), work.run())]
         try:
             await pool
             yield
@@ -134,7 +137,7 @@ def _dependencies() -> dict[str, Provide]:
 def _admin_api() -> Router:
     return Router(
         "/api/admin",
-        route_handlers=[history_router, RunController, JobController, ledger_router, events.events],
+        route_handlers=[history_router, RunController, JobController, bulk_router, ledger_router, events.events],
         middleware=[_position, gate, strict],
         exception_handlers=problems.HANDLERS,
         security=[{"token": []}, {"session": []}],

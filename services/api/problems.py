@@ -41,6 +41,9 @@ NOT_ALLOWED = Kind("not-allowed", "This account may not do that", 403)
 CROSS_SITE = Kind("cross-site", "The request came from another site", 403)
 LINK_USED_UP = Kind("link-used-up", "This link does not sign in any more", 403)
 UNKNOWN_RUN = Kind("unknown-run", "There is no such run", 404)
+UNKNOWN_BULK = Kind("unknown-bulk", "There is no such work", 404)
+TOO_MANY_RUNS = Kind("too-many-runs", "The filter selects too many runs", 409)
+BULK_ENDED = Kind("bulk-ended", "The work has ended", 409)
 NOT_FOUND = Kind("not-found", "There is nothing here", 404)
 WRONG_METHOD = Kind("wrong-method", "This can't be done here", 405)
 RUN_FINISHED = Kind("run-finished", "The run is finished", 409)
@@ -92,6 +95,7 @@ ALLOWED: Final = {
     "maxQueued": "a number of runs, 0 for no limit; null leaves it to the code",
     "whenFull": "refuse or coalesce; null leaves it to the code",
     "dryRun": "true or false",
+    "outcome": "waiting, done or left",
     "wait": "an integer from 0 to 60, in seconds",
     "cron": "five cron fields, at most 128 characters",
     "tz": "an IANA time zone, like Europe/Copenhagen",

@@ -62,13 +62,17 @@ async def apply(history: History, identity: Identity, wanted: Triggered, job_typ
     event_id = f"admin-{uuid.uuid4().hex}" if key is None else _event_id(identity, job_type, key)
     if key is not None and (known := await queries.run_of_key(history.pool, event_id)):
         return await _same(history, known, wanted)
-    appended = await history.log.append(
-        subjects.trigger(job_type, subjects.ADMIN), wanted, id=event_id, patience_s=_PATIENCE_S
-    )
-    assert isinstance(appended, Appended), "without an expectation there is no conflict"
+    appended = await append(history.log, job_type, wanted, id=event_id)
     if appended.duplicate and key is not None:
         return await _same(history, appended.sequence, wanted)
     return Asked(await _read_back(history, appended.sequence, event_id, wanted, job_type), created=True)
+
+
+async def append(log: EventLog, job_type: str, wanted: Triggered, *, id: str) -> Appended:
+    """Store the trigger; with an id that stands in the stream already, where it stands. Raises LogUnavailable."""
+    appended = await log.append(subjects.trigger(job_type, subjects.ADMIN), wanted, id=id, patience_s=_PATIENCE_S)
+    assert isinstance(appended, Appended), "without an expectation there is no conflict"
+    return appended
 
 
 async def _definition(pool: Pool, job_type: str) -> JobDefined:

@@ -61,7 +61,8 @@ def _parameters(operation: Mapping[str, Any], place: str) -> dict[str, Parameter
 
 def _parameter(schema: Mapping[str, Any]) -> Parameter:
     for either in (schema, *schema.get("oneOf", ())):
-        if (type := either.get("type", "null")) != "null":
+        types = either.get("type", "null")
+        for type in (one for one in ([types] if isinstance(types, str) else types) if one != "null"):
             return Parameter(either["items"].get("type", "string") if type == "array" else type, type == "array")
     return Parameter("string", False)
 

@@ -62,6 +62,12 @@ def page(wanted: RunFilter, limit: int, place: Place | None = None, moment: Mome
     return select.statement(text)
 
 
+def ids(wanted: RunFilter, limit: int) -> Statement:
+    """The ids of the newest `limit` runs that are selected."""
+    select = _Select(wanted, None)
+    return select.statement(select.ids(f"ORDER BY run.id DESC LIMIT {limit}", f"ORDER BY id DESC LIMIT {limit}"))
+
+
 def count(wanted: RunFilter, limit: int, moment: Moment | None = None) -> Statement:
     """How many there are, up to `limit`."""
     select = _Select(wanted, moment)

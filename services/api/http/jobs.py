@@ -9,20 +9,24 @@ from kronik.schedule import WhenFull
 from kronik.show import Show, Text
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
 from services.api.access.gate import needs
 from services.api.access.store import Identity
 from services.api.as_of import AsOf, moment_of
+from services.api.commands import bulk
 from services.api.commands import retire as retiring
 from services.api.commands import schedule as scheduling
+from services.api.commands.bulk import Bulk, BulkPlan
 from services.api.commands.schedule import ScheduleRequest
 from services.api.commands.trigger import unknown_job_type
 from services.api.history import queries
 from services.api.history.queries import DefinedJob, JobRun, Pool
 from services.api.history.run_filter import RunFilter
+from services.api.http.bulk import accepted
 from services.api.http.dry_run import DryRun, or_plan, planned
 from services.api.http.named import NamedRun, by_names, named
 from services.api.http.once import Key, once
@@ -80,6 +84,7 @@ class RetireRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     reason: Annotated[str, Meta(max_length=200)] | None = None
 
 
+_EMPTIED = {200: ResponseSpec(BulkPlan, description="Dry: what would be done", generate_examples=False)}
 _CHANGED = or_plan(JobView, "The job as it is then")
 JobType = Annotated[str, PathParameter(max_length=200, description="The job's type")]
 
@@ -183,6 +188,28 @@ class JobController(Controller):
             return await _seen(past, job_type)
 
         return await once(past.pool, request, idempotency_key, retired)
+
+    @post(
+        "/{job_type:str}/empty-queue",
+        guards=[needs("operator")],
+        status_code=HTTP_202_ACCEPTED,
+        responses=_EMPTIED | documented(400, 401, 403, 404, 409, 503),
+        summary="Cancel every run of a job that waits for its first attempt",
+    )
+    async def empty_queue(
+        self,
+        job_type: JobType,
+        request: Asking,
+        past: NamedDependency[History],
+        idempotency_key: Key = None,
+        dry_run: DryRun = False,
+    ) -> Response[Bulk]:
+        """Work on many runs: it goes on in the background, and can be watched and stopped as all of it."""
+        queued = bulk.queued((await _defined(past.pool, job_type)).definition.job_type)
+        if dry_run:
+            plan: Any = await bulk.plan(past.pool, "cancel", queued)
+            return Response(plan, status_code=HTTP_200_OK)
+        return accepted(await bulk.apply(past.pool, request.user, "cancel", queued, idempotency_key))
 
 
 async def _change(

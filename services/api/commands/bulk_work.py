@@ -1,0 +1,145 @@
+"""Doing what a bulk has promised: a few runs at a time, by whichever API process comes first.
+
+Who takes a bulk holds its row in a transaction, does a batch, writes down what became of it, and commits. If it dies on
+the way, the row is free again and the batch is done anew, which finds what was done already.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+from kronik.events import JobDefined, Triggered
+from kronik.run import Run
+from msgspec import Struct
+
+from services.api.access.store import Identity
+from services.api.commands import bulk, cancel, trigger
+from services.api.commands.bulk import Command
+from services.api.history import queries
+from services.api.past import History
+from services.api.problems import BUSY, RUN_FINISHED, Problem
+from services.infra import logs, sql
+from services.log.append import LogUnavailable
+
+log = logs.get()
+
+_BATCH = 200
+_AT_ONCE = 16
+_LOOK_EVERY_S = 0.5
+_AGAIN_AFTER_S = 2.0
+
+
+class Settled(Struct, frozen=True):
+    """What became of one run."""
+
+    run_id: int
+    outcome: bulk.Outcome
+    why: str | None = None
+    made: int | None = None
+
+
+class BulkWork:
+    """The part of it that this process does."""
+
+    def __init__(self, past: History) -> None:
+        self._past = past
+
+    async def run(self) -> None:
+        """Work until cancelled, through every absence of NATS and Postgres."""
+        while True:
+            try:
+                if not await self.run_once():
+                    await asyncio.sleep(_LOOK_EVERY_S)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, LogUnavailable) as away:
+                log.warning("bulk_waits", error=repr(away)[:300])
+                await asyncio.sleep(_AGAIN_AFTER_S)
+            except Exception:
+                log.exception("bulk_failed")
+                await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def run_once(self) -> bool:
+        """Do one batch of one bulk; False where there is none to do."""
+        async with self._past.pool.acquire() as connection, connection.transaction():
+            claimed = await connection.fetchrow(_sql("claim_bulk"))
+            if claimed is None:
+                return False
+            id, over = claimed["id"], claimed["stopped"]
+            if over:
+                await connection.execute(_sql("leave_waiting_runs"), id)
+            else:
+                waiting = [row["run_id"] for row in await connection.fetch(_sql("waiting_runs"), id, _BATCH)]
+                by = Identity(user_id=str(claimed["account_id"]), name="", role="operator")
+                settled = await self._settle(id, claimed["command"], by, waiting)
+                columns = [[getattr(one, name) for one in settled] for name in Settled.__struct_fields__]
+                await connection.execute(_sql("settle_bulk_runs"), id, *columns)
+                over = len(waiting) < _BATCH
+            await connection.execute(_sql("worked_on_bulk"), id, over)
+        if over:
+            log.info("bulk_ended", bulk=id)
+        return True
+
+    async def _settle(self, id: str, command: Command, by: Identity, run_ids: list[int]) -> list[Settled]:
+        """Each of these runs, done or left."""
+        if command == "cancel":
+            return await self._each(run_ids, lambda run_id: self._cancel(by, run_id))
+        keys = {bulk.event_id(id, run_id): run_id for run_id in run_ids}
+        rows = await self._past.pool.fetch(_sql("runs_of_keys"), list(keys))
+        before = {keys[row["event_id"]]: row["run_id"] for row in rows}
+        left = dict(await bulk.judge(self._past.pool, command, [one for one in run_ids if one not in before]))
+        definitions = {job.definition.job_type: job.definition for job in await queries.jobs(self._past.pool)}
+
+        async def settle(run_id: int) -> Settled:
+            if run_id in before:
+                return Settled(run_id, "done", made=before[run_id])
+            if why := left.get(run_id, "gone"):
+                return Settled(run_id, "left", why)
+            return await self._rerun(id, by, run_id, definitions)
+
+        return await self._each(run_ids, settle)
+
+    @staticmethod
+    async def _each(run_ids: list[int], step: Callable[[int], Awaitable[Settled]]) -> list[Settled]:
+        """A few at the same time; all have ended when one of their errors is raised."""
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(run_id: int) -> Settled:
+            async with places:
+                return await step(run_id)
+
+        found = await asyncio.gather(*(one(run_id) for run_id in run_ids), return_exceptions=True)
+        for result in found:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in found if isinstance(result, Settled)]
+
+    async def _rerun(self, id: str, by: Identity, run_id: int, definitions: dict[str, JobDefined]) -> Settled:
+        run = await self._run(run_id)
+        if run is None:
+            return Settled(run_id, "left", "gone")
+        try:
+            trigger.check_params(definitions[run.job_type], run.params)
+        except (Problem, KeyError):
+            return Settled(run_id, "left", "params_refused")
+        appended = await trigger.append(
+            self._past.log,
+            run.job_type,
+            Triggered(params=run.params, user_id=by.user_id, rerun_of=run_id),
+            id=bulk.event_id(id, run_id),
+        )
+        return Settled(run_id, "done", made=appended.sequence)
+
+    async def _cancel(self, by: Identity, run_id: int) -> Settled:
+        try:
+            await cancel.request_cancel(self._past.log, run_id, by)
+        except Problem as problem:
+            kinds = {RUN_FINISHED.type: "finished", BUSY.type: "busy"}
+            return Settled(run_id, "left", kinds.get(problem.kind.type, "gone"))
+        return Settled(run_id, "done")
+
+    async def _run(self, run_id: int) -> Run | None:
+        found = await self._past.log.read_run(run_id)
+        return found[0] if found else None
+
+
+def _sql(name: str) -> str:
+    return sql.load("services.api.commands", f"sql/{name}.sql")

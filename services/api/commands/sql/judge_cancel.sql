@@ -1,0 +1,7 @@
+-- Of each run, why it is not asked to stop; null where it is.
+SELECT run.id, CASE
+    WHEN run.state NOT IN ('queued', 'executing', 'retrying') THEN 'finished'
+    WHEN run.cancel_requested_by IS NOT NULL THEN 'cancel_asked_already'
+END AS why
+FROM unnest($1::bigint[]) AS selected (id) JOIN history.run USING (id)
+ORDER BY run.id
