@@ -26,10 +26,13 @@ from services.api.front.throttle import Throttle
 from services.api.history import queries
 from services.api.history.projector import Projector
 from services.api.history.queries import Pool
+from services.api.history.renewal import renew
+from services.api.history.work import Workshop
 from services.api.http.bulk import bulk_router
 from services.api.http.history import history_router
 from services.api.http.jobs import JobController
 from services.api.http.ledger import ledger_router
+from services.api.http.replay import ReplayController
 from services.api.http.runs import RunController
 from services.api.past import History
 from services.api.request_schemas import ClosedStructs
@@ -64,10 +67,13 @@ def create_app(
         client, pool = harden(Client()), _pool(settings)
         changes = Changes(settings.database_url)
         projector = Projector(client, settings.database_url, settings.instance)
+        workshop = Workshop(settings)
         event_log = EventLog(client, SystemClock(settings.clock_file), f"/kronik/api/{settings.instance}")
         past = History(event_log, pool, changes)
         app.state.update(throttle=Throttle())
-        app.state.update(pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop)
+        app.state.update(
+            pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop, workshop=workshop
+        )
         connecting = nats_connection.connect(
             settings.nats_url,
             f"api-{settings.instance}",
@@ -75,14 +81,16 @@ def create_app(
             patience_s=settings.nats_patience_s,
             client=client,
         )
-        work = BulkWork(past)
-        tasks = [asyncio.ensure_future(one) for one in (connecting, changes.run(), projector.run(), work.run())]
+        work, renewing = BulkWork(past), renew(settings.database_url, workshop)
+        running = (connecting, changes.run(), projector.run(), work.run(), renewing)
+        tasks = [asyncio.ensure_future(one) for one in running]
         try:
             await pool
             yield
         finally:
             stop.set()
             await end(tasks)
+            await workshop.close()
             await nats_connection.close(client)
             pool.terminate()
 
@@ -130,14 +138,17 @@ def _dependencies() -> dict[str, Provide]:
 
         return Provide(provide, sync_to_thread=False)
 
-    provided = {name: from_state(name) for name in ("pool", "log", "changes", "past", "stop")}
+    provided = {name: from_state(name) for name in ("pool", "log", "changes", "past", "stop", "workshop")}
     return {**provided, "identity": Provide(provide_identity, sync_to_thread=False)}
 
 
 def _admin_api() -> Router:
     return Router(
         "/api/admin",
-        route_handlers=[history_router, RunController, JobController, bulk_router, ledger_router, events.events],
+        route_handlers=[
+            *(history_router, ReplayController, RunController, JobController),
+            *(bulk_router, ledger_router, events.events),
+        ],
         middleware=[_position, gate, strict],
         exception_handlers=problems.HANDLERS,
         security=[{"token": []}, {"session": []}],

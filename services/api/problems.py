@@ -62,6 +62,8 @@ HEADER_TOO_LARGE = Kind("header-too-large", "The header is too large", 431)
 BROKEN = Kind("broken", "Something is wrong in Kronik", 500)
 TOO_MANY_CONNECTIONS = Kind("too-many-connections", "There are too many connections", 503)
 STREAM_AWAY = Kind("stream-unavailable", "The event stream does not answer", 503)
+REPLAY_RUNNING = Kind("replay-running", "One is running already", 409)
+NOT_RUNNING = Kind("not-running", "None is running", 409)
 EXPORTS_BUSY = Kind("exports-busy", "Too many exports at once", 503)
 TOO_SLOW = Kind("query-too-slow", "The question takes too long", 503)
 BEFORE_HISTORY = Kind("before-history", "The history begins later", 400)
@@ -77,6 +79,7 @@ ALLOWED: Final = {
     "limit": "an integer from 1 to 100",
     "status": "RUNNING, SUCCESS, PARTIAL or FAILED",
     "triggeredBy": "CRON, ADMIN:<userId> or SERVICE:<name>, 1 to 200 characters",
+    "kind": "rebuild or verify",
     "format": "csv or jsonl",
     "before": "a run's id; the Link header has the page's",
     "after": "a run's id; the Link header has the page's",

@@ -66,6 +66,9 @@ class Api:
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path)
+
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **request)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from kronik import KronikError
 from msgspec import Struct
 
-from services.stack import ready
+from services.log import accounts
+from services.stack import port, postgres_server, ready, state
+from services.stack.credentials import Ports, Secrets
 
 
 class NotRunning(KronikError):
@@ -42,6 +44,24 @@ class Target(Struct, frozen=True, kw_only=True):
         if value is None:
             raise NotRunning(f"no `kronik up` runs on {self.place}, and {setting} is not set")
         return value
+
+
+def find_starting(environ: Mapping[str, str] = os.environ) -> Target:
+    """As `find`; where an `up` is not ready, what its state directory keeps: it may wait for the history."""
+    found, directory = find(environ), ready.state_directory(environ)
+    if found.database_url is not None and found.nats_url is not None:
+        return found
+    secrets, ports = state.read(directory.secrets, Secrets), state.read(directory.ports, Ports)
+    if secrets is None or ports is None or accounts.OPERATOR not in secrets.nats:
+        return found
+    nats_url = accounts.url(accounts.OPERATOR, secrets.nats[accounts.OPERATOR], ports.nats)
+    return Target(
+        place=found.place,
+        url=found.url or f"http://{port.LOOPBACK}:{ports.api}",
+        token=found.token or secrets.token,
+        nats_url=found.nats_url or nats_url,
+        database_url=found.database_url or postgres_server.url(ports.postgres, password=secrets.postgres),
+    )
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Target:

@@ -51,7 +51,7 @@ class Progress(Struct, frozen=True):
     seconds: float
 
 
-class RebuildReport(Struct, frozen=True, kw_only=True):
+class RebuildReport(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a rebuild did.
 
     first, last: the events it folded. events_per_s: over all of it, indexes and swap included.

@@ -60,7 +60,7 @@ class Difference(Struct, frozen=True):
     folded: str | None = None
 
 
-class VerifyReport(Struct, frozen=True, kw_only=True):
+class VerifyReport(Struct, frozen=True, kw_only=True, rename="camel"):
     """differing: rows that differ, all of them; differences: what differs in the first thousand.
 
     too_old: runs served that are older than the stream's first event, which nothing can be said about.
