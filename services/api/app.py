@@ -80,6 +80,7 @@ def create_app(
             on_nats_closed,
             patience_s=settings.nats_patience_s,
             client=client,
+            alone=True,
         )
         work, renewing = BulkWork(past), renew(settings.database_url, workshop)
         running = (connecting, changes.run(), projector.run(), work.run(), renewing)

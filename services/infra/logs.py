@@ -3,11 +3,12 @@
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
+from services.infra.clock import monotonic_s
 from services.infra.printable import printable
 
 
@@ -37,6 +38,33 @@ def _own_descriptor(stream: TextIO) -> int:
         return os.open(os.devnull, os.O_WRONLY)
 
 
+class Calm:
+    """Of warnings that come again and again, one name's so many in a while; the next one says how many it stands for.
+
+    What can't be done is tried again by everybody who waits for it: a lost quorum wrote 6,200 lines a minute.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = monotonic_s, burst: int = 10, every_s: float = 10) -> None:
+        self._now_s = now_s
+        self._burst = burst
+        self._every_s = every_s
+        self._said: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, _logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Raises structlog.DropEvent for a line that is one too many."""
+        if method != "warning":
+            return line
+        name = str(line.get("event"))
+        since_s, count = self._said.get(name, (float("-inf"), 0))
+        if self._now_s() - since_s >= self._every_s:
+            self._said[name] = (self._now_s(), 1)
+            return line if count <= self._burst else {**line, "left_out": count - self._burst}
+        self._said[name] = (since_s, count + 1)
+        if count >= self._burst:
+            raise structlog.DropEvent
+        return line
+
+
 def configure(service: str, *, log_format: str = "auto", level: str = "info") -> None:
     """Set logging up for this process; every line carries `service`. log_format: auto, json or console."""
     stderr: TextIO = BestEffort(sys.stderr)  # type: ignore[assignment]
@@ -48,6 +76,7 @@ def configure(service: str, *, log_format: str = "auto", level: str = "info") ->
     )
     structlog.configure(
         processors=[
+            Calm(),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -22,6 +22,8 @@ from typing import Any
 from kronik import subjects
 from msgspec import Struct
 
+from services.log import instances
+
 _STREAM, _LOG = subjects.STREAM, subjects.LOG_STREAM
 _HOME, _SYSTEM_ACCOUNT = "KRONIK", "SYS"
 
@@ -64,12 +66,16 @@ class NoDash(Call, frozen=True):
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """What an account imports. offers, asks: `nats micro` endpoints that it has, and whose it may ask."""
+    """What an account imports. offers, asks: `nats micro` endpoints that it has, and whose it may ask.
+
+    among_us: a role of which there may be many processes, who tell each other their names within the account.
+    """
 
     publish: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
     subscribe: tuple[str, ...] = ()
     offers: bool = False
+    among_us: bool = False
     asks: str | None = None
 
 
@@ -118,6 +124,7 @@ PARTS: Mapping[str, Part] = {
         publish=("jobs.trigger.*.admin", *_run_events("cancel_requested"), "jobs.schedule.*"),
         calls=(*_LOOK, *_READ, *_READ_LOG, *_consumers("history")),
         subscribe=("stored.jobs.>", "stored.joblog.>"),
+        among_us=True,
     ),
     SCHEDULER: Part(
         publish=(
@@ -129,6 +136,7 @@ PARTS: Mapping[str, Part] = {
         calls=(*_LOOK, *_READ, *_consumers("schedul")),
         subscribe=("stored.jobs.>",),
         offers=True,
+        among_us=True,
     ),
     RUNNER: Part(
         publish=(
@@ -144,6 +152,7 @@ PARTS: Mapping[str, Part] = {
             Own(f"CONSUMER.MSG.NEXT.{_STREAM}.*", "runner-"),
         ),
         subscribe=("stored.jobs.>",),
+        among_us=True,
     ),
     OPERATOR: Part(
         calls=(*_LOOK, *_READ, *_READ_LOG, Call("STREAM.MSG.GET.*"), *_ANY_CONSUMER),
@@ -238,9 +247,10 @@ def _permissions(part: Part) -> dict[str, Any]:
     """The same once more: a subject that is not imported goes nowhere, and this way the client is told."""
     asked = ("$SRV.>",) if part.asks else ()
     heard = ("$SRV.>",) if part.offers else ()
+    names = (instances.SUBJECTS,) if part.among_us else ()
     return {
-        "publish": {"allow": [*part.publish, *([f"{_CROSSING}>"] if part.calls else []), *asked]},
-        "subscribe": {"allow": [_ANSWERS, *part.subscribe, *heard]},
+        "publish": {"allow": [*part.publish, *([f"{_CROSSING}>"] if part.calls else []), *asked, *names]},
+        "subscribe": {"allow": [_ANSWERS, *part.subscribe, *heard, *names]},
         # Requests to `nats micro` endpoints are answered on the asker's inbox.
         **({"allow_responses": True} if part.offers else {}),
     }

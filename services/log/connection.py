@@ -6,7 +6,7 @@ Nothing here depends on how the server sets its users up: JetStream is asked bel
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 
 from services.infra import logs
 from services.infra.clock import monotonic_s
+from services.log import instances
 from services.log.protocol import harden
 
 log = logs.get()
@@ -93,27 +94,40 @@ async def connect(
     *,
     patience_s: float = PATIENCE_S,
     client: Client | None = None,
+    alone: bool = False,
 ) -> Client:
     """Connect, waiting as long as it takes for a server to be there. client: one that others have been given already.
 
     on_lost: called when there will be no connection any more: the client has closed for good, or no request of
-    this connection was answered for patience_s, be it that NATS is away, hangs, or does not let us in.
+    this connection was answered for patience_s, be it that NATS is away, hangs, or does not let us in. With
+    alone=True also when somebody of this name was connected before: see instances.
     """
     client = harden(client or Client())
+    connected = asyncio.Event()
     if on_lost is not None:
-        watch = asyncio.create_task(_watch(client, name, on_lost, patience_s))
-        _watches.add(watch)
-        watch.add_done_callback(_watches.discard)
+        _go_on_with(_watch(client, connected, name, on_lost, patience_s))
     await client.connect(**options(url, name, on_lost))
+    connected.set()
+    if on_lost is not None and alone:
+        _go_on_with(instances.hold(client, name, on_lost))
     return client
 
 
-async def _watch(client: Client, name: str, on_lost: Callback, patience_s: float) -> None:
-    """What the client believes of itself is not asked: only an answer proves a connection."""
+def _go_on_with(watch: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(watch)
+    _watches.add(task)
+    task.add_done_callback(_watches.discard)
+
+
+async def _watch(client: Client, connected: asyncio.Event, name: str, on_lost: Callback, patience_s: float) -> None:
+    """What the client believes of itself is not asked: only an answer proves a connection.
+
+    connected: it was once. Before that a client that is closed may be one that is refused, and tries again.
+    """
     silent_s, looked_s = 0.0, monotonic_s()
     while silent_s < patience_s:
         await asyncio.sleep(_LOOK_EVERY_S)
-        if client.is_closed:
+        if client.is_closed and connected.is_set():
             return  # by us, or on_lost was called
         answered = await _answers(client)
         # A process that was stopped for an hour has not listened for an hour.

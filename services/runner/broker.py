@@ -17,6 +17,8 @@ class Broker(NatsBroker):
         self._url, self._name, self._on_lost, self._patience_s = url, name, on_lost, patience_s
 
     async def _connect(self) -> Client:
-        connection = await nats_connection.connect(self._url, self._name, self._on_lost, patience_s=self._patience_s)
+        connection = await nats_connection.connect(
+            self._url, self._name, self._on_lost, patience_s=self._patience_s, alone=True
+        )
         self.config.connect(connection)
         return connection

@@ -61,7 +61,9 @@ async def run(config: settings.SchedulerSettings) -> int:
 
 
 async def _work(config: settings.SchedulerSettings, name: str, closed: Callable[[], Awaitable[None]]) -> None:
-    connection = await nats_connection.connect(config.nats_url, name, closed, patience_s=config.nats_patience_s)
+    connection = await nats_connection.connect(
+        config.nats_url, name, closed, patience_s=config.nats_patience_s, alone=True
+    )
     try:
         await wait_for_streams(connection)
         event_log = EventLog(connection, SystemClock(config.clock_file), f"/kronik/scheduler/{config.instance}")
