@@ -7,7 +7,7 @@ from cyclopts import Parameter, validators
 from rich.table import Table
 
 from services.cli import api, target, terminal
-from services.cli.instants import instant
+from services.cli.instants import moment
 from services.cli.runs import RUNS
 from services.cli.selecting import EVERYTHING, Selection
 
@@ -34,8 +34,7 @@ def history_command(
     as_of
         As the history was then: an instant, or an event's sequence.
     """
-    moment = as_of if as_of is None or as_of.isdecimal() else instant(as_of)
-    query = [*which.query(), ("limit", limit), ("before", before), ("asOf", moment)]
+    query = [*which.query(), ("limit", limit), ("before", before), ("asOf", moment(as_of))]
     with api.connect(target.find()) as calls:
         answer = calls.page(RUNS, query)
     runs = answer.json()

@@ -27,7 +27,7 @@ class Selection:
     phase
         In this phase.
     by
-        Asked for by CRON, ADMIN:<userId> or SERVICE:<name>.
+        Asked for by this one: CRON, ADMIN:1, SERVICE:crm.
     since
         Asked for at this instant or later: 2026-11-27T06:00, in this machine's time zone unless it says another.
     until

@@ -304,6 +304,29 @@ def test_a_job_is_paused_scheduled_and_retired(up: Up) -> None:
     assert up.kronik("schedule", job, "--tz", "CEST").returncode == 2
 
 
+def test_many_runs_are_run_again_once(up: Up, run: dict[str, Any]) -> None:
+    which = ("--job", "DAILY_MAINTENANCE", "--to", run["completedAt"])
+    plan = answered(up, "bulk", "rerun", *which, "--dry-run")
+    assert plan["selected"] == plan["eligible"] + sum(left["count"] for left in plan["left"])
+    assert up.kronik("bulk", "rerun", *which).returncode == 2
+    work = answered(up, "bulk", "rerun", *which, "--yes", "--wait")
+    assert (work["status"], work["done"]) == ("finished", plan["eligible"])
+    assert answered(up, "bulk", "rerun", *which, "--dry-run")["eligible"] == 0
+    assert [one["id"] for one in answered(up, "bulk", "list")] == [work["id"]]
+    assert work["id"] in up.kronik("bulk", "show", work["id"]).stdout
+    assert up.kronik("bulk", "stop", work["id"]).returncode == 1
+    assert up.kronik("bulk", "rerun", "--yes").returncode == 2
+    assert answered(up, "empty-queue", "DAILY_MAINTENANCE", "--dry-run")["command"] == "cancel"
+
+
+def test_what_a_filter_selects_is_written_to_a_file(up: Up, run: dict[str, Any]) -> None:
+    assert up.kronik("export", "runs.jsonl", "--format", "jsonl", "--status", "SUCCESS").returncode == 0
+    lines = [json.loads(line) for line in (up.home / "runs.jsonl").read_text().splitlines()]
+    assert run["id"] in [one["id"] for one in lines]
+    assert up.kronik("export").stdout.startswith("id,jobType,status")
+    assert up.kronik("export", "--status", "LOST").returncode == 2
+
+
 def test_the_run_is_named_on_the_narrowest_terminal(up: Up, run: dict[str, Any]) -> None:
     narrow = Up(up.home, environ={**up.environ, "COLUMNS": "40"}).kronik("history", "--limit", "100").stdout
     assert all(len(line) <= 40 for line in narrow.splitlines())
