@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,7 @@ from kronik.events import (
     RetryPolicy,
     Schedule,
     ScheduleChanged,
+    ServiceChanged,
     SlotFired,
     SlotSkipped,
     Triggered,
@@ -27,11 +28,14 @@ from services.log import connection as nats_connection
 from services.log import jetstream
 from services.log.append import Appended, EventLog
 from services.log.committer import Committer, NatsWire
+from services.log.stored import Stored
 from services.log.subscription import Subscription
 from services.scheduler import schedules
 from services.scheduler.ledger import Ledger
 from services.scheduler.loop import Scheduler
 from services.scheduler.open_runs import OpenRuns
+from services.scheduler.queues import Queues
+from services.scheduler.quotas import Quotas
 from services.scheduler.reconciler import Reconciler
 from services.scheduler.schedules import Schedules
 
@@ -83,6 +87,7 @@ class Running:
     runs_feed: Subscription
     scheduler: Scheduler
     reconciler: Reconciler
+    queues: Queues
 
     async def seen(self, recorded: Appended) -> None:
         """Wait until both feeds that care have taken the event."""
@@ -100,9 +105,13 @@ async def scheduler(nats_url: str, clock: SetClock, *, after_s: float = 0.2) -> 
     log = EventLog(connection, clock, f"/kronik/scheduler/{name}")
     time = ByTheTestsClock(connection, clock)
     known = Schedules(lambda: time.ahead if schedules_feed.current.is_set() else timedelta(0))
-    runs = OpenRuns()
+    quotas, runs = Quotas(), OpenRuns()
 
-    schedules_feed = Subscription(connection, f"{name}-schedules", known.take, filter=schedules.FILTER)
+    async def take(batch: Sequence[Stored]) -> None:
+        await known.take(batch)
+        await quotas.take(batch)
+
+    schedules_feed = Subscription(connection, f"{name}-schedules", take, filter=schedules.FILTER)
     runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
     feeds = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
     try:
@@ -110,7 +119,8 @@ async def scheduler(nats_url: str, clock: SetClock, *, after_s: float = 0.2) -> 
         ledger = Ledger(log, Committer(NatsWire(connection)))
         passes = Scheduler(log, ledger, time, known, schedules_feed, runs, runs_feed)
         reconciler = Reconciler(log, known, schedules_feed, runs, runs_feed, name, after_s)
-        yield Running(log, clock, known, schedules_feed, runs, runs_feed, passes, reconciler)
+        queues = Queues(log, ByTheTestsClock(connection, clock), known, schedules_feed, quotas, runs, runs_feed, name)
+        yield Running(log, clock, known, schedules_feed, runs, runs_feed, passes, reconciler, queues)
     finally:
         await lifecycle.end(feeds)
         await nats_connection.close(connection)
@@ -140,7 +150,9 @@ async def change(log: EventLog, job: str, *, paused: bool = False, schedule: Sch
     return await stored(log, subjects.schedule(job), changed)
 
 
-async def stored(log: EventLog, subject: str, event: JobDefined | ScheduleChanged | Triggered) -> Appended:
+async def stored(
+    log: EventLog, subject: str, event: JobDefined | ScheduleChanged | ServiceChanged | Triggered
+) -> Appended:
     answer = await log.append(subject, event, id=uuid.uuid4().hex)
     assert isinstance(answer, Appended)
     return answer

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -18,11 +18,14 @@ from services.log import connection as nats_connection
 from services.log.append import EventLog
 from services.log.committer import Committer, NatsWire
 from services.log.provision import wait_for_streams
+from services.log.stored import Stored
 from services.log.subscription import StreamReplaced, Subscription
 from services.scheduler import schedules
 from services.scheduler.ledger import Ledger
 from services.scheduler.loop import Scheduler
 from services.scheduler.open_runs import OpenRuns
+from services.scheduler.queues import Queues
+from services.scheduler.quotas import Quotas
 from services.scheduler.reconciler import Reconciler
 from services.scheduler.schedules import Schedules
 from services.scheduler.stream_time import StreamTime
@@ -78,9 +81,13 @@ async def _schedule_and_reconcile(
 ) -> None:
     time = StreamTime(connection, SystemClock(config.clock_file).offset)
     known = Schedules(lambda: time.ahead if schedules_feed.current.is_set() else timedelta(0))
-    runs = OpenRuns()
+    quotas, runs = Quotas(), OpenRuns()
 
-    schedules_feed = Subscription(connection, f"{name}-schedules", known.take, filter=schedules.FILTER)
+    async def take(batch: Sequence[Stored]) -> None:
+        await known.take(batch)
+        await quotas.take(batch)
+
+    schedules_feed = Subscription(connection, f"{name}-schedules", take, filter=schedules.FILTER)
     runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
     ledger = Ledger(event_log, Committer(NatsWire(connection)))
     scheduler = Scheduler(event_log, ledger, time, known, schedules_feed, runs, runs_feed)
@@ -93,10 +100,12 @@ async def _schedule_and_reconcile(
         by=f"reconciler-{config.instance}",
         after_s=config.reconcile_after_s,
     )
+    own_time = StreamTime(connection, SystemClock(config.clock_file).offset)
+    queues = Queues(event_log, own_time, known, schedules_feed, quotas, runs, runs_feed, by=f"queues-{config.instance}")
     tasks: list[asyncio.Task[None]] = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
     try:
         await schedules_feed.current.wait()
-        tasks += [asyncio.create_task(scheduler.run()), asyncio.create_task(reconciler.run())]
+        tasks += [asyncio.create_task(each.run()) for each in (scheduler, reconciler, queues)]
         log.info("scheduler_ready", instance=config.instance)
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         ended.pop().result()

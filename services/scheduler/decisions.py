@@ -91,14 +91,14 @@ def _alone(due: Due, so: Circumstances) -> Skip | None:
     if due.pause is not None:
         return Skip(due.slot, "paused", f"The schedule was paused{_pause(due.pause)} when this slot came due.")
     if so.paused is not None and late > LATE:
-        reason = f"Seen {_span(late)} late, and the schedule had been paused{_pause(so.paused)} in the meantime."
+        reason = f"Seen {span(late)} late, and the schedule had been paused{_pause(so.paused)} in the meantime."
         return Skip(due.slot, "paused", reason)
     deadline = due.schedule.deadline_ms
     if deadline is not None and late > timedelta(milliseconds=deadline):
-        allowed = _span(timedelta(milliseconds=deadline))
-        return Skip(due.slot, "missed", f"Seen {_span(late)} late; the schedule's deadline is {allowed}.")
+        allowed = span(timedelta(milliseconds=deadline))
+        return Skip(due.slot, "missed", f"Seen {span(late)} late; the schedule's deadline is {allowed}.")
     if due.schedule.catch_up == "none" and late > LATE:
-        return Skip(due.slot, "missed", f"Seen {_span(late)} late, and the schedule does not catch up.")
+        return Skip(due.slot, "missed", f"Seen {span(late)} late, and the schedule does not catch up.")
     if due.schedule.catch_up == "none" and so.unserved:
         return Skip(due.slot, "missed", "No runner serves this job now, and the schedule does not catch up.")
     if due.schedule.overlap == "skip" and so.open_run is not None:
@@ -192,7 +192,7 @@ def when(slot: datetime, schedule: Schedule) -> str:
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def _span(span: timedelta) -> str:
+def span(span: timedelta) -> str:
     """The two largest units of it: `1 d 3 h`, `5 min`."""
     rest, parts = round(span.total_seconds()), []
     for unit, seconds in _UNITS:

@@ -20,16 +20,26 @@ class _Latest(Struct, frozen=True):
 
     event: str
     sequence: int
-    by_slot: bool = False
+    origin: str = ""
+
+
+class Waiting(Struct, frozen=True):
+    """A run that has not begun, and where its trigger came from."""
+
+    id: int
+    job_type: str
+    origin: str
 
 
 class OpenRuns:
-    """Fed with the stream, in order; bodies are not needed. cancel_requested: set by each such event."""
+    """Fed with the stream, in order; bodies are not needed. cancel_requested, asked: set by each such event,
+    and by each trigger."""
 
     def __init__(self) -> None:
         self._runs: defaultdict[str, dict[int, _Latest]] = defaultdict(dict)
         self._cancels: defaultdict[str, set[int]] = defaultdict(set)
         self.cancel_requested = asyncio.Event()
+        self.asked = asyncio.Event()
 
     async def take(self, batch: Sequence[Stored]) -> None:
         for stored in batch:
@@ -43,7 +53,8 @@ class OpenRuns:
             return
         match place:
             case subjects.TriggerSubject(job_type=job_type, origin=origin):
-                self._runs[job_type][sequence] = _Latest("triggered", sequence, origin == subjects.CRON)
+                self._runs[job_type][sequence] = _Latest("triggered", sequence, origin)
+                self.asked.set()
             case subjects.RunSubject() if place.run_id in self._runs[place.job_type]:
                 self._on_event(place, sequence)
 
@@ -77,10 +88,20 @@ class OpenRuns:
         """The ids of those of the job's runs that have not begun, the oldest first."""
         return [run_id for run_id, latest in self._runs.get(job_type, {}).items() if latest.event == "triggered"]
 
+    def waiting_of(self, job_type: str) -> list[Waiting]:
+        """The job's runs that have not begun, the oldest first."""
+        runs = self._runs.get(job_type, {}).items()
+        return [Waiting(run_id, job_type, latest.origin) for run_id, latest in runs if latest.origin]
+
+    def waiting(self) -> list[Waiting]:
+        """The runs of all jobs that have not begun, the oldest first."""
+        found = [run for job_type in self.job_types() for run in self.waiting_of(job_type)]
+        return sorted(found, key=lambda run: run.id)
+
     def oldest_of_a_slot(self, job_type: str) -> int | None:
         """The id of the oldest of the job's runs that a slot asked for and that has not begun."""
         runs = self._runs.get(job_type, {}).items()
-        return next((run_id for run_id, latest in runs if latest.event == "triggered" and latest.by_slot), None)
+        return next((run_id for run_id, latest in runs if latest.origin == subjects.CRON), None)
 
     def is_executing(self, job_type: str, run_id: int) -> bool:
         """Whether an attempt was last seen to begin."""
