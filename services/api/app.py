@@ -34,7 +34,9 @@ from services.api.http.jobs import JobController
 from services.api.http.ledger import ledger_router
 from services.api.http.replay import ReplayController
 from services.api.http.runs import RunController
+from services.api.job_log import Tails
 from services.api.past import History
+from services.api.pulse import Pulse
 from services.api.request_schemas import ClosedStructs
 from services.infra import logs
 from services.infra.clock import SystemClock
@@ -70,7 +72,8 @@ def create_app(
         workshop = Workshop(settings)
         event_log = EventLog(client, SystemClock(settings.clock_file), f"/kronik/api/{settings.instance}")
         past = History(event_log, pool, changes)
-        app.state.update(throttle=Throttle())
+        pulse = Pulse(event_log, pool, projector)
+        app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails())
         app.state.update(
             pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop, workshop=workshop
         )
@@ -87,6 +90,7 @@ def create_app(
         tasks = [asyncio.ensure_future(one) for one in running]
         try:
             await pool
+            tasks.append(asyncio.create_task(pulse.run()))
             yield
         finally:
             stop.set()
@@ -139,7 +143,8 @@ def _dependencies() -> dict[str, Provide]:
 
         return Provide(provide, sync_to_thread=False)
 
-    provided = {name: from_state(name) for name in ("pool", "log", "changes", "past", "stop", "workshop")}
+    names = ("pool", "log", "changes", "past", "stop", "workshop", "pulse", "tails")
+    provided = {name: from_state(name) for name in names}
     return {**provided, "identity": Provide(provide_identity, sync_to_thread=False)}
 
 

@@ -12,30 +12,45 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from services.api.access.gate import admitted
 from services.api.changes import Changes
 from services.api.problems import documented
+from services.api.pulse import Pulse
+from services.infra.clock import monotonic_s
+
+_STATE_S = 2.0
 
 
 @get(
     "/events",
     tags=["runs"],
     responses=documented(401, 403),
-    summary="Server-sent events: `run`, with the position of the history and the ids of the runs that changed",
+    summary="Server-sent events: `run`, with the position of the history and the ids of the runs that changed; "
+    "`state`, every two seconds: what is out of reach, and where the history stands",
 )
 async def events(
-    request: Request[Any, Any, Any], changes: NamedDependency[Changes], stop: NamedDependency[asyncio.Event]
+    request: Request[Any, Any, Any],
+    changes: NamedDependency[Changes],
+    pulse: NamedDependency[Pulse],
+    stop: NamedDependency[asyncio.Event],
 ) -> ServerSentEvent:
-    told = _messages(request, changes, stop)
+    told = _messages(request, changes, pulse, stop)
     return ServerSentEvent(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 async def _messages(
-    request: Request[Any, Any, Any], changes: Changes, stop: asyncio.Event
+    request: Request[Any, Any, Any], changes: Changes, pulse: Pulse, stop: asyncio.Event
 ) -> AsyncIterator[ServerSentEventMessage]:
-    """`runs` is null where too many changed to be named. A comment every few seconds keeps proxies from hanging up."""
+    """`runs` is null where too many changed to be named. The state also keeps proxies from hanging up."""
     yield ServerSentEventMessage(comment="listening", retry=1000, data=None)
+    yield _state(pulse)
+    told = monotonic_s()
     async with admitted(request, stop) as ended:
-        async for change in changes.follow(ended):
-            if change is None:
-                yield ServerSentEventMessage(comment="nothing new", data=None)
-            else:
+        async for change in changes.follow(ended, beat_s=_STATE_S):
+            if monotonic_s() - told >= _STATE_S:
+                yield _state(pulse)
+                told = monotonic_s()
+            if change is not None:
                 data = msgspec.json.encode(change).decode()
                 yield ServerSentEventMessage(event="run", id=str(change.position), data=data)
+
+
+def _state(pulse: Pulse) -> ServerSentEventMessage:
+    return ServerSentEventMessage(event="state", data=msgspec.json.encode(pulse.beat).decode())

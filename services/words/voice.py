@@ -1,7 +1,7 @@
 """How one page, or one command, speaks: its language, its zone, its time, and the names it knows. Pure."""
 
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from kronik.show import Show
@@ -36,6 +36,13 @@ class Voice(Struct, frozen=True, kw_only=True):
 
     def moment(self, instant: datetime) -> str:
         return moments.moment(instant, self.now, self.zone, self.language)
+
+    def day(self, instant: datetime) -> str:
+        return moments.day(instant, self.now, self.zone, self.language)
+
+    def about(self, passed: timedelta) -> str:
+        """A span in one unit: `4 min`."""
+        return moments.about(passed, self.language)
 
     def clock(self, instant: datetime) -> str:
         """The time of day to the second."""

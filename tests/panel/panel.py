@@ -113,7 +113,7 @@ class Panel:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} {message.location.get('url', '')}".strip())
 
     def _on_error(self, error: Error) -> None:
         self.complaints.append(str(error))

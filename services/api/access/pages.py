@@ -16,7 +16,7 @@ from services.api.access import store
 from services.api.access.gate import COOKIE, refuse_other_sites
 from services.api.access.secrets_sent import opened
 from services.api.history.queries import Pool
-from services.api.panel.rendering import language_of, render
+from services.api.panel.rendering import base_of, render, stranger
 from services.api.problems import LINK_USED_UP, Problem
 
 HOME = "/admin/system"
@@ -25,15 +25,15 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 @get("/", include_in_schema=False)
-async def front_door() -> Redirect:
-    return Redirect(HOME)
+async def front_door(request: Request[Any, Any, Any]) -> Redirect:
+    return Redirect(base_of(request) + HOME)
 
 
 @get("/sign-in/{secret:str}", include_in_schema=False)
 async def offer(request: Request[Any, Any, Any], secret: FromPath[str]) -> Response[str]:
     """The page with the button, which needs no JavaScript."""
     await opened(request, "link", secret, store.is_sign_in_link, _used_up())
-    return render(request, "sign_in.html", language_of(request), live=False, every_ms=None, identity=None)
+    return render(request, "sign_in.html", stranger(request), live=False)
 
 
 @post("/sign-in/{secret:str}", include_in_schema=False)
@@ -41,14 +41,16 @@ async def sign_in(request: Request[Any, Any, Any], secret: FromPath[str]) -> Red
     refuse_other_sites(request, programs_too=False)
     session = await opened(request, "link", secret, store.use_sign_in_link, _used_up())
     seconds = int(store.SESSION_LIVES.total_seconds())
-    return Redirect(HOME, status_code=303, cookies=[_cookie(request, session, seconds)], headers=_NO_STORE)
+    return Redirect(
+        base_of(request) + HOME, status_code=303, cookies=[_cookie(request, session, seconds)], headers=_NO_STORE
+    )
 
 
 @post("/sign-out", include_in_schema=False)
 async def sign_out(request: Request[Any, Any, Any], pool: NamedDependency[Pool]) -> Redirect:
     refuse_other_sites(request)
     await store.end_session(pool, request.cookies.get(COOKIE, ""))
-    return Redirect(HOME, status_code=303, cookies=[_cookie(request, "", 0)], headers=_NO_STORE)
+    return Redirect(base_of(request) + HOME, status_code=303, cookies=[_cookie(request, "", 0)], headers=_NO_STORE)
 
 
 def _used_up() -> Problem:

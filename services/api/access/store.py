@@ -143,6 +143,11 @@ async def names(connection: Connection, account_ids: Iterable[str]) -> dict[str,
     return {str(row["id"]): row["name"] for row in rows}
 
 
+async def everybody(connection: Connection) -> dict[str, str]:
+    """The name of every account, by its id."""
+    return {str(row["id"]): row["name"] for row in await connection.fetch(_sql("everybody"))}
+
+
 def _identity(row: asyncpg.Record | None) -> Identity | None:
     return Identity(str(row["id"]), row["name"], row["role"]) if row else None
 

@@ -112,8 +112,18 @@ def _misfits(definition: JobDefined, params: dict[str, Any]) -> list[FieldError]
 
 
 def _field_error(error: ValidationError) -> FieldError:
+    error = _of_what_is_not_null(error)
     field = ".".join(("params", *(str(step) for step in error.absolute_path)))
     return FieldError(field, error.message[:500], _allowed(error))
+
+
+def _of_what_is_not_null(error: ValidationError) -> ValidationError:
+    """A field that may be null and holds something else: what is wrong with that, not that it is not null."""
+    if error.validator != "anyOf":
+        return error
+    others = [one for one in error.context or [] if one.validator_value != "null"]
+    branches = {one.schema_path[0] for one in others}
+    return others[0] if len(branches) == 1 else error
 
 
 def _allowed(error: ValidationError) -> str | list[Any]:

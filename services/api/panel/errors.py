@@ -7,10 +7,10 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from services.api import problems
-from services.api.panel.rendering import language_of, render
+from services.api.panel.rendering import render, stranger
 from services.api.problems import BROKEN, LINK_USED_UP, NOT_SIGNED_IN, Problem, problem_of
 from services.infra import logs
-from services.words.language import Language
+from services.words.voice import Voice
 
 log = logs.get()
 
@@ -32,16 +32,14 @@ def _page(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
     problem = problem_of(error)
     if problem.kind is BROKEN:
         log.error("page_failed", path=request.url.path, exc_info=error)
-    language = language_of(request)
-    heading, explanation, command = _told(problem, language)
+    voice = stranger(request)
+    heading, explanation, command = _told(problem, voice)
     page = render(
         request,
         "message.html",
-        language,
+        voice,
         status_code=problem.kind.status,
-        live=False,
-        every_ms=None,
-        identity=request.scope.get("user"),
+        live=problem.kind.status == 503,
         heading=heading,
         explanation=explanation,
         command=command,
@@ -51,19 +49,19 @@ def _page(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
     return page
 
 
-def _told(problem: Problem, language: Language) -> tuple[str, str, str]:
+def _told(problem: Problem, voice: Voice) -> tuple[str, str, str]:
     """Heading, explanation, and a command to copy."""
-    say = language.text
+    say = voice.text
     if problem.kind is NOT_SIGNED_IN:
         return say("Sign in"), say("This command prints a link that signs you in:"), SIGN_IN
     if problem.kind is LINK_USED_UP:
         explanation = say("A link signs in once, within an hour. This command prints a new one:")
         return say("This link does not sign in any more"), explanation, SIGN_IN
-    return _heading(problem.kind.status, language), _explanation(problem, language), ""
+    return _heading(problem.kind.status, voice), _explanation(problem, voice), ""
 
 
-def _heading(status: int, language: Language) -> str:
-    say = language.text
+def _heading(status: int, voice: Voice) -> str:
+    say = voice.text
     match status:
         case 403:
             return say("You may not do that")
@@ -79,9 +77,9 @@ def _heading(status: int, language: Language) -> str:
             return say("Something went wrong")
 
 
-def _explanation(problem: Problem, language: Language) -> str:
+def _explanation(problem: Problem, voice: Voice) -> str:
     """In the page's language for what a person at the panel may meet; else the problem's own, in English."""
-    say = language.text
+    say = voice.text
     known = {
         problems.NOT_ALLOWED: say("Your account's role does not allow it."),
         problems.CROSS_SITE: say("The request did not come from one of Kronik's own pages."),

@@ -1,28 +1,45 @@
-"""From a template to a response: in the language of who asks, and with nothing on the page but our own files."""
+"""From a template to a response: in the voice of who asks, and with nothing on the page but our own files."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.enums import MediaType
+from litestar.response import Redirect
 
-from services.words.language import LANGUAGES, Language, choose, known
+from services.api.panel.views.frame import frame
+from services.words.language import LANGUAGES, Code, Language, choose, known
+from services.words.voice import Voice
 
 STATIC: Final = Path(__file__).parent / "static"
-STATIC_PATH: Final = "/admin/static"
 LANGUAGE_COOKIE: Final = "kronik_language"
+ZONE: Final = ZoneInfo("Europe/Copenhagen")
+"""The community's clock, which every page goes by."""
+
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _YEAR_S: Final = 365 * 24 * 3600
+
+
+def _version() -> str:
+    """Of all static files together: modules import each other by names that say nothing of it."""
+    whole = b"".join(path.read_bytes() for path in sorted(STATIC.iterdir()))
+    return hashlib.sha256(whole).hexdigest()[:12]
+
+
+STATIC_PATH: Final = f"/admin/static/{_version()}"
+"""It changes with the files, so browsers may keep what they have for ever."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -31,47 +48,76 @@ HEADERS: Final = {
 }
 """Of every page. Referrer-Policy is not stricter because browsers then send no Origin with a form."""
 
+Asked = Request[Any, Any, Any]
+
 
 def render(
-    request: Request[Any, Any, Any],
-    template: str,
-    language: Language,
-    *,
-    status_code: int = 200,
-    **context: Any,
+    request: Asked, template: str, voice: Voice, *, status_code: int = 200, tab: str = "", **context: Any
 ) -> Response[str]:
-    """The page, and a cookie that remembers the language if the address asked for one."""
-    content = (
-        _environment(language)
-        .get_template(template)
-        .render(
-            language=language,
-            all_languages=LANGUAGES,
-            in_language=lambda code: _in_language(request, code),
-            **context,
-        )
-    )
-    asked = known(request.query_params.get("lang"))
-    cookies = [_remember(asked)] if asked else []
-    return Response(content, status_code=status_code, media_type=MediaType.HTML, headers=HEADERS, cookies=cookies)
+    """The page in its frame. tab: which of the frame's pages it belongs to."""
+    whole = {
+        "base": base_of(request),
+        "voice": voice,
+        "frame": frame(_beat(request), voice, tab),
+        "identity": request.scope.get("user"),
+        "all_languages": LANGUAGES,
+        "in_language": lambda code: _in_language(request, code),
+        "live": True,
+        "every_ms": None,
+        **context,
+    }
+    content = _environment(voice.language).get_template(template).render(whole)
+    return Response(content, status_code=status_code, media_type=MediaType.HTML, headers=HEADERS)
 
 
-def language_of(request: Request[Any, Any, Any]) -> Language:
-    return choose(
-        request.query_params.get("lang"),
-        request.cookies.get(LANGUAGE_COOKIE),
-        request.headers.get("accept-language", ""),
-    )
+def stranger(request: Asked) -> Voice:
+    """How to speak to somebody of whom nothing is known."""
+    return Voice(language=language_of(request), zone=ZONE, now=request.app.state.log.clock.now())
 
 
-def _remember(code: str) -> Cookie:
-    return Cookie(key=LANGUAGE_COOKIE, value=code, path="/admin", max_age=_YEAR_S, httponly=True, samesite="lax")
+def language_of(request: Asked) -> Language:
+    """The one that this person chose, else what the browser prefers. Never what a link says: see `chosen`."""
+    return choose(None, request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
 
 
-def _in_language(request: Request[Any, Any, Any], code: str) -> str:
-    """The address of this page in another language."""
-    asked = {name: value for name, value in request.query_params.items() if name != "lang"}
-    return f"{request.url.path}?{urlencode({**asked, 'lang': code})}"
+def chosen(request: Asked, code: Code) -> Redirect:
+    """The same page without `?lang=`, and a cookie that remembers it if the person clicked on one of our own pages."""
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    path = base_of(request) + request.scope["path"] + (f"?{urlencode(asked)}" if asked else "")
+    ours = request.headers.get("sec-fetch-site", "none") == "same-origin"
+    cookies = [_remember(code, base_of(request))] if ours else []
+    return Redirect(path, status_code=303, cookies=cookies)
+
+
+def choose_language(request: Asked) -> Redirect | None:
+    """Before every page: `?lang=` is a choice, answered with the page without it."""
+    asked = known(request.query_params.get("lang")) if request.method == "GET" else None
+    return chosen(request, asked) if asked else None
+
+
+def to(request: Asked, path: str) -> Redirect:
+    """After something was done: the page that shows it."""
+    return Redirect(base_of(request) + path, status_code=303)
+
+
+def base_of(request: Asked) -> str:
+    """The path below which a proxy shows us; "" for none."""
+    return str(request.scope.get("root_path") or "")
+
+
+def _beat(request: Asked) -> Any:
+    return request.app.state.pulse.beat
+
+
+def _remember(code: str, base: str) -> Cookie:
+    path = f"{base}/admin"
+    return Cookie(key=LANGUAGE_COOKIE, value=code, path=path, max_age=_YEAR_S, httponly=True, samesite="lax")
+
+
+def _in_language(request: Asked, code: str) -> str:
+    """The address that chooses another language for this page."""
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return f"{base_of(request)}{request.scope['path']}?{urlencode([*asked, ('lang', code)])}"
 
 
 @cache
@@ -86,11 +132,16 @@ def _environment(language: Language) -> Environment:
     )
     environment.install_gettext_translations(language.texts, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["asset"] = asset
+    environment.globals["with_query"] = with_query
     return environment
 
 
-@cache
+def with_query(path: str, query: Mapping[str, Any]) -> str:
+    """The path with what is not empty of the query."""
+    asked = urlencode({name: value for name, value in query.items() if value not in ("", None)}, doseq=True)
+    return f"{path}?{asked}" if asked else path
+
+
 def asset(name: str) -> str:
-    """The address of a static file. It changes with the content, so browsers may keep what they have for ever."""
-    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
-    return f"{STATIC_PATH}/{name}?v={digest[:12]}"
+    """Where a static file stands."""
+    return f"{STATIC_PATH}/{name}"

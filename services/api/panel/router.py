@@ -1,17 +1,24 @@
 """Where the panel stands in the API: its pages behind the gate, its static files before it."""
 
-from typing import Final
+from typing import Any, Final
 
 from litestar import Router
 from litestar.datastructures import CacheControlHeader
 from litestar.static_files import create_static_files_router
 
-from services.api.panel import actions, pages
-from services.api.panel.rendering import STATIC, STATIC_PATH
+from services.api.panel import actions
+from services.api.panel.pages import history, job, run, run_form, system
+from services.api.panel.rendering import STATIC, STATIC_PATH, choose_language
 
-_pages = Router(
-    "/", route_handlers=[pages.system, pages.history, pages.run, actions.run_now, actions.rerun, actions.cancel]
-)
+_handlers: list[Any] = [
+    *system.routes,
+    *history.routes,
+    *job.routes,
+    *run.routes,
+    *run_form.routes,
+    *actions.routes,
+]
+_pages = Router("/", route_handlers=_handlers, before_request=choose_language)
 _static = create_static_files_router(
     STATIC_PATH,
     directories=[STATIC],
@@ -21,4 +28,4 @@ _static = create_static_files_router(
 )
 
 panel_router: Final = Router("/", route_handlers=[_pages, _static])
-"""To stand behind the gate (of which the static files are excepted). Needs `pool`, `log`, `past` and `identity`."""
+"""To stand behind the gate (of which the static files are excepted)."""

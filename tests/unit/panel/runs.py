@@ -44,6 +44,8 @@ def a_run(**fields: Any) -> JobRun:
         cancel_requested_by=None,
         cancelled_by=None,
         ignored=0,
+        traceback=None,
+        correlation_id=None,
     )
     return msgspec.structs.replace(plain, **fields)
 

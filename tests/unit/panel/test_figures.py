@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kronik.show import Format, Show
 
-from services.api.panel import figures
+from services.words import figures
 from services.words.language import language
 from tests.unit.panel.runs import BILLING_SHOW, DAILY_SHOW, IMPORT_SHOW
 
@@ -54,13 +54,13 @@ def test_texts_are_in_the_language_asked_for_and_else_in_english() -> None:
     ],
 )
 def test_money_is_ore_shown_as_kroner_with_ore_only_where_there_are_some(ore: int, danish: str, english: str) -> None:
-    assert figures.figure(ore, "money", DA) == danish
-    assert figures.figure(ore, "money", EN) == english
+    assert figures.said(ore, "money", DA) == danish
+    assert figures.said(ore, "money", EN) == english
 
 
 @pytest.mark.parametrize(("value", "text"), [(5, "+5"), (0, "+0"), (-2, "-2"), (1_200, "+1.200")])
 def test_plus_puts_the_sign_in_front(value: int, text: str) -> None:
-    assert figures.figure(value, "plus", DA) == text
+    assert figures.said(value, "plus", DA) == text
 
 
 @pytest.mark.parametrize("path", ["scaffold.created", "nowhere", "consume.consumed.deeper", "consume"])
@@ -90,5 +90,10 @@ def test_whatever_a_result_holds_can_be_shown(result: Any, path: str, format: Fo
         figures.short(result, show, lang)
 
 
+@pytest.mark.parametrize(("value", "text"), [(0.0004, "0,0004"), (0.99996, "0,99996"), (1e-9, "0,000000001")])
+def test_no_digit_is_rounded_away(value: float, text: str) -> None:
+    assert figures.said(value, "number", DA) == text
+
+
 def test_a_number_of_any_length_is_shown() -> None:
-    assert figures.figure(10**60, "number", DA).replace(".", "").startswith("1000")
+    assert figures.said(10**60, "number", DA).replace(".", "").startswith("1000")

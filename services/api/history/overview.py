@@ -1,0 +1,89 @@
+"""The questions of who looks after many jobs at once: what ran lately, what is open, what failed, what did not run."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from kronik.run import Phase, Status
+from msgspec import Struct
+
+from services.api.history import queries
+from services.api.history.queries import JobRun, Page, Pool, Slot
+from services.api.history.run_filter import RunFilter, State
+from services.api.history.schema import statement
+from services.api.history.selection import Place
+
+
+class Bar(Struct, frozen=True):
+    """A run, as far as a chart shows it."""
+
+    id: int
+    job_type: str
+    status: Status
+    phase: Phase
+    started_at: datetime
+    completed_at: datetime | None
+    duration_ms: int | None
+    cancelled_by: str | None
+
+
+class Failure(Struct, frozen=True):
+    """A failed run. made_good: a later run of the same job with the same params completed."""
+
+    id: int
+    job_type: str
+    started_at: datetime
+    error: str
+    made_good: bool
+
+
+class Neighbours(Struct, frozen=True):
+    """Of one run: the runs of its job before and after it, and its reruns."""
+
+    before: int | None
+    after: int | None
+    reruns: tuple[int, ...]
+
+
+async def recent(pool: Pool, limit: int = 30) -> dict[str, list[Bar]]:
+    """The last runs of every job, oldest first."""
+    return _by_job(Bar(**row) for row in await pool.fetch(statement("recent"), limit))
+
+
+async def window(pool: Pool, since: datetime, limit: int = 300) -> dict[str, list[Bar]]:
+    """The last runs of every job that started since then, or were open then, oldest first."""
+    return _by_job(Bar(**row) for row in await pool.fetch(statement("window"), since, limit))
+
+
+async def failures(pool: Pool, since: datetime, limit: int = 200) -> list[Failure]:
+    """Runs that failed and were not cancelled, newest first; of each job up to `limit`."""
+    return [Failure(**row) for row in await pool.fetch(statement("failures"), since, limit)]
+
+
+async def tally(pool: Pool, since: datetime) -> dict[State, int]:
+    """How many runs were asked for since then, by state; to the quarter of an hour."""
+    return {row["state"]: row["count"] for row in await pool.fetch(statement("tallied_since"), since)}
+
+
+async def skipped(pool: Pool, since: datetime, limit: int = 300) -> list[Slot]:
+    """Slots since then that did not become a run, newest first."""
+    return [Slot(**row) for row in await pool.fetch(statement("skipped"), since, limit)]
+
+
+async def neighbours(pool: Pool, run: JobRun) -> Neighbours:
+    same = RunFilter(job_types=(run.job_type,))
+    before = await queries.page(pool, same, limit=1, place=Place(run.id))
+    after = await queries.page(pool, same, limit=1, place=Place(run.id, "newer"))
+    reruns = await queries.history(pool, RunFilter(rerun_of=run.id), limit=20)
+    return Neighbours(_first(before), _first(after), tuple(one.id for one in reversed(reruns)))
+
+
+def _first(page: Page) -> int | None:
+    return page.runs[0].id if page.runs else None
+
+
+def _by_job(bars: Iterable[Bar]) -> dict[str, list[Bar]]:
+    found: dict[str, list[Bar]] = defaultdict(list)
+    for bar in bars:
+        found[bar.job_type].append(bar)
+    return dict(found)

@@ -1,0 +1,14 @@
+-- Failures since then, newest first; job by job and state by state, because the index is.
+SELECT failed.id, failed.job_type, failed.started_at, coalesce(failed.error_message, '') AS error,
+       failed.state = 'mended' AS made_good
+FROM (SELECT DISTINCT job_type FROM history.job) AS job
+CROSS JOIN (VALUES ('failed'), ('mended')) AS grouped (state)
+CROSS JOIN LATERAL (
+    SELECT id, job_type, state, triggered_at, started_at, error_message
+    FROM history.run
+    WHERE run.job_type = job.job_type AND run.state = grouped.state
+    ORDER BY id DESC
+    LIMIT $2
+) AS failed
+WHERE failed.triggered_at >= $1
+ORDER BY failed.id DESC

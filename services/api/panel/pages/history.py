@@ -1,0 +1,79 @@
+"""All runs, newest first, a page at a time, narrowed down by filters."""
+
+from typing import Annotated, Any, Final
+
+from kronik.text import clean
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from services.api.history import queries
+from services.api.history.queries import Pool
+from services.api.history.run_filter import RunFilter
+from services.api.history.selection import Place
+from services.api.panel.pages.asking import HOME, Asked, definitions_of, voice_of
+from services.api.panel.rendering import render
+from services.api.panel.views import filters, rows
+from services.api.panel.views.signs import title
+from services.log.append import EventLog
+from services.words.voice import Voice
+
+PAGE: Final = 50
+HISTORY: Final = f"{HOME}/history"
+
+_Id = Annotated[int | None, QueryParameter(ge=1, le=2**53 - 1)]
+
+
+@get(HISTORY, include_in_schema=False)
+async def history(
+    request: Asked,
+    pool: NamedDependency[Pool],
+    log: NamedDependency[EventLog],
+    before: _Id = None,
+    after: _Id = None,
+) -> Response[str]:
+    voice = await voice_of(request, pool, log.clock)
+    definitions = definitions_of(await queries.jobs(pool))
+    given = list(request.query_params.multi_items())
+    wanted, bad = filters.read(given)
+    unknown = await _unknown(pool, wanted)
+    place = Place(after, "newer") if after else Place(before) if before else None
+    found = await queries.page(pool, wanted, limit=PAGE, place=place)
+    counted = await queries.count(pool, wanted)
+    query = filters.written(wanted)
+    first, last = (found.runs[0].id, found.runs[-1].id) if found.runs else (0, 0)
+    return render(
+        request,
+        "history.html",
+        voice,
+        tab="history",
+        rows=rows.rows(found.runs, definitions, voice),
+        titles=sorted((title(job_type, one, voice), job_type) for job_type, one in definitions.items()),
+        wanted=wanted,
+        statuses=[
+            (status, filters.said_status(status, voice)) for status in ("RUNNING", "SUCCESS", "PARTIAL", "FAILED")
+        ],
+        chips=filters.chips(HISTORY, wanted, definitions, voice),
+        kept=[one for one in query if one[0] not in ("job", "status", "text", "unresolved")],
+        wrong=[*filters.wrong(bad, given, voice), *(_no_job(one, voice) for one in unknown)],
+        count=voice.number(counted.count),
+        exact=counted.exact,
+        newest=filters.address(HISTORY, query) if place else None,
+        newer=filters.address(HISTORY, [*query, ("after", str(first))]) if found.newer and found.runs else None,
+        older=filters.address(HISTORY, [*query, ("before", str(last))]) if found.older and found.runs else None,
+        may_run=request.user.may("operator"),
+    )
+
+
+async def _unknown(pool: Pool, wanted: RunFilter) -> list[str]:
+    """The job types of the filter that nobody announced and that never ran."""
+    known = set(await queries.known_job_types(pool))
+    asked = dict.fromkeys((*wanted.job_types, *wanted.not_job_types))
+    return [one for one in asked if one not in known and not await queries.has_runs(pool, clean(one, 200))]
+
+
+def _no_job(job_type: str, voice: Voice) -> str:
+    return voice.text("There is no job “%(job)s”.", job=job_type[:80])
+
+
+routes: list[Any] = [history]

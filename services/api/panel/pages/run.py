@@ -1,0 +1,139 @@
+"""One run, with everything that happened to it, and its log."""
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from kronik.events import JobDefined, Recorded
+from kronik.text import clean
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+from litestar.response import Stream
+
+from services.api import job_log
+from services.api.history import overview, queries
+from services.api.history.queries import JobRun, Pool
+from services.api.history.run_filter import RunFilter
+from services.api.job_log import Page, Tails
+from services.api.panel.pages.asking import HOME, Asked, RunId, voice_of
+from services.api.panel.rendering import render
+from services.api.panel.views import charts, fields, jobs
+from services.api.panel.views import run as views
+from services.api.panel.views.signs import title
+from services.api.past import History, find
+from services.log.append import EventLog, LogUnavailable
+from services.words.voice import Voice
+
+_LINES: Final = 200
+_FOUND: Final = 500
+WHILE_RUNNING_MS: Final = 1_500
+
+
+@get(f"{HOME}/run/{{run_id:int}}", include_in_schema=False)
+async def run(
+    request: Asked, past: NamedDependency[History], tails: NamedDependency[Tails], run_id: RunId
+) -> Response[str]:
+    """One run, with everything that happened to it."""
+    voice = await voice_of(request, past.pool, past.log.clock)
+    found = await find(past, run_id)
+    job = await queries.job(past.pool, found.job_type)
+    definition = job.definition if job else None
+    bars = (await overview.recent(past.pool)).get(found.job_type, [])
+    usual = charts.usual_ms(bars)
+    recorded = await _events(past.log, found)
+    said = await _newest(past.log, tails, found)
+    return render(
+        request,
+        "run.html",
+        voice,
+        tab="history",
+        every_ms=WHILE_RUNNING_MS if found.status == "RUNNING" else None,
+        progress=jobs.bar(said.progress, voice) if said.progress and found.status == "RUNNING" else None,
+        log=views.log_lines(said.lines, voice),
+        log_total=said.total,
+        log_left_out=said.total - len(said.lines) + said.not_passed_on,
+        run=views.run_view(
+            found,
+            definition,
+            await overview.neighbours(past.pool, found),
+            usual,
+            await _why_queued(past.pool, found, definition, usual, voice),
+            voice,
+        ),
+        moments=None if recorded is None else views.timeline(recorded, voice),
+        stretches=views.stretches(recorded or [], voice),
+        takes_params=definition is not None and fields.takes_params(definition),
+        may_run=request.user.may("operator"),
+        key=uuid.uuid4().hex,
+    )
+
+
+@get(f"{HOME}/run/{{run_id:int}}/log", include_in_schema=False)
+async def log(
+    request: Asked,
+    past: NamedDependency[History],
+    run_id: RunId,
+    q: Annotated[str, QueryParameter(max_length=200)] = "",
+    before: Annotated[int | None, QueryParameter(ge=1, le=2**53)] = None,
+) -> Response[str]:
+    """The log by itself, to search in and to page back through."""
+    voice = await voice_of(request, past.pool, past.log.clock)
+    found = await find(past, run_id)
+    job = await queries.job(past.pool, found.job_type)
+    page = await job_log.search(past.log.connection, found.job_type, found.id, clean(q, 200), before, _FOUND)
+    return render(
+        request,
+        "log.html",
+        voice,
+        tab="history",
+        live=False,
+        run_id=found.id,
+        title=title(found.job_type, job.definition if job else None, voice),
+        lines=views.log_lines(page.lines, voice),
+        total=page.total,
+        q=q,
+        older=page.lines[0][0] if len(page.lines) == _FOUND else None,
+        newest=before is not None,
+    )
+
+
+@get(f"{HOME}/run/{{run_id:int}}/log.txt", include_in_schema=False)
+async def log_file(past: NamedDependency[History], run_id: RunId) -> Stream:
+    """All of it, as a file."""
+    found = await find(past, run_id)
+
+    async def lines() -> AsyncIterator[str]:
+        async for line in job_log.lines(past.log.connection, found.job_type, found.id):
+            fields = "".join(f" {name}={value}" for name, value in line.fields.items())
+            yield f"{line.time.isoformat()} {line.level} {line.event}{fields}\n"
+
+    headers = {"Content-Disposition": f'attachment; filename="run-{run_id}.log"'}
+    return Stream(lines(), media_type="text/plain; charset=utf-8", headers=headers)
+
+
+async def _newest(log: EventLog, tails: Tails, run: JobRun) -> Page:
+    try:
+        return await tails.newest(log.connection, run.job_type, run.id, _LINES)
+    except LogUnavailable:
+        return Page([], 0, None)
+
+
+async def _events(log: EventLog, run: JobRun) -> list[Recorded] | None:
+    """From the stream itself; None while it does not answer, which is no reason to show nothing."""
+    try:
+        found = await log.read_run(run.id)
+    except LogUnavailable:
+        return None
+    return found[1] if found else []
+
+
+async def _why_queued(pool: Pool, run: JobRun, definition: JobDefined | None, usual: int | None, voice: Voice) -> str:
+    if run.phase != "queued":
+        return ""
+    only = RunFilter(job_types=(run.job_type,), open=True)
+    others = [one for one in await queries.history(pool, only, limit=100) if one.id != run.id]
+    return views.why_queued(run, definition, others, usual, voice)
+
+
+routes: list[Any] = [run, log, log_file]

@@ -1,0 +1,109 @@
+"""The system page: did it go well, what runs when, every job, the latest runs."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from services.api import job_log
+from services.api.history import overview, queries
+from services.api.history.queries import DefinedJob, JobRun, Pool, Slot
+from services.api.history.run_filter import RunFilter
+from services.api.job_log import Progress
+from services.api.panel.pages.asking import HOME, Asked, definitions_of, voice_of
+from services.api.panel.rendering import render
+from services.api.panel.views import charts, jobs, rows, verdict
+from services.api.panel.views.charts import Lanes
+from services.api.panel.views.signs import title
+from services.api.panel.views.verdict import PERIODS, Period
+from services.log.append import EventLog, LogUnavailable
+from services.words.voice import Voice
+
+LATEST: Final = 10
+SKIPPED: Final = 5
+WHILE_RUNNING_MS: Final = 1_500
+"""How often a page with an unfinished run looks for progress, which is no event of the history."""
+_COMING: Final = 60
+_OPEN: Final = 100
+
+
+@get(HOME, include_in_schema=False)
+async def system(
+    request: Asked,
+    pool: NamedDependency[Pool],
+    log: NamedDependency[EventLog],
+    since: Annotated[str, QueryParameter(max_length=20)] = "night",
+) -> Response[str]:
+    """Every job with its newest run, and the latest runs of all of them."""
+    voice = await voice_of(request, pool, log.clock)
+    period: Period = next((one for one in PERIODS if one == since), "night")
+    start = verdict.since(period, voice)
+    known = await queries.jobs(pool)
+    definitions = definitions_of(known)
+    last_runs, unfinished = (
+        await queries.last_runs_by_job(pool),
+        await queries.history(pool, RunFilter(open=True), limit=_OPEN),
+    )
+    skipped = await overview.skipped(pool, start)
+    said = verdict.verdict(
+        period,
+        start,
+        await overview.tally(pool, start),
+        await overview.failures(pool, start),
+        len(skipped),
+        definitions,
+        voice,
+    )
+    cards = jobs.cards(
+        known, last_runs, unfinished, await overview.recent(pool), await _progress(log, unfinished), voice
+    )
+    latest = await queries.history(pool, limit=LATEST)
+    return render(
+        request,
+        "system.html",
+        voice,
+        tab="system",
+        verdict=said,
+        lanes=await _lanes(pool, known, skipped, start, voice),
+        cards=cards,
+        drawn=len(cards) <= jobs.DRAWN,
+        rows=rows.rows(latest, definitions, voice),
+        skipped=rows.skipped((await queries.slots(pool, limit=SKIPPED)), definitions, voice),
+        every_ms=WHILE_RUNNING_MS if unfinished else None,
+        limit=LATEST,
+        parked=await queries.parked_count(pool),
+        may_run=request.user.may("operator"),
+        may_change=request.user.may("admin"),
+        unknown_since="" if since in PERIODS else since,
+        again_all=f"{HOME}/history?unresolved=1&from={said.from_}",
+        key=uuid.uuid4().hex,
+    )
+
+
+async def _lanes(pool: Pool, known: list[DefinedJob], skipped: list[Slot], start: datetime, voice: Voice) -> Lanes:
+    over = charts.span(start, voice.now)
+    bars = await overview.window(pool, over.since)
+    made = []
+    for job in known:
+        job_type = job.definition.job_type
+        coming = jobs.next_slots(job, voice.now, _COMING)
+        of_job = [slot for slot in skipped if slot.job_type == job_type]
+        named = title(job_type, job.definition, voice)
+        made.append(charts.lane(job_type, named, bars.get(job_type, []), of_job, coming, over, voice))
+    return Lanes(tuple(made), charts.ticks(over, voice), over.at(voice.now))
+
+
+async def _progress(log: EventLog, unfinished: list[JobRun]) -> dict[int, Progress]:
+    """Of the runs that are executing, by run."""
+    executing = [run for run in unfinished if run.phase == "executing"][:20]
+    try:
+        found = [(run.id, await job_log.latest_progress(log.connection, run.job_type, run.id)) for run in executing]
+    except LogUnavailable:
+        return {}
+    return {run_id: progress for run_id, progress in found if progress}
+
+
+routes: list[Any] = [system]

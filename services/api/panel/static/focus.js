@@ -1,0 +1,3 @@
+// A form that came back with errors begins at their summary.
+
+document.querySelector("[data-focus]")?.focus();

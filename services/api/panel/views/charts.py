@@ -1,0 +1,187 @@
+"""Charts as geometry: the templates draw it as SVG, colours are the style sheet's. Pure.
+
+Coordinates have two decimals, so that a chart that did not change stays the same node.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Final
+
+from msgspec import Struct
+
+from services.api.history.overview import Bar
+from services.api.history.queries import Slot
+from services.api.panel.views.signs import Kind, kind_of
+from services.words.voice import Voice
+
+BARS: Final = 30
+_STEP, _WIDE, _BASE, _TALL, _BELOW = 7, 5, 30, 26, 8
+
+
+class Column(Struct, frozen=True):
+    """One run of a strip. x, y, height: of its bar; kind: its class. The bar of a failure hangs below the line."""
+
+    kind: Kind
+    x: float
+    y: float
+    height: float
+
+
+class Strip(Struct, frozen=True):
+    """A job's last runs. usual_y: the line of the usual duration; None where nothing completed. label: what it says."""
+
+    columns: tuple[Column, ...]
+    width: int
+    base: int
+    height: int
+    usual_y: float | None
+    label: str
+
+
+def usual_ms(bars: Sequence[Bar]) -> int | None:
+    """What a run of this job usually takes: the median of those that completed."""
+    took = [bar.duration_ms for bar in bars if bar.duration_ms is not None and bar.status in ("SUCCESS", "PARTIAL")]
+    return round(median(took)) if took else None
+
+
+def strip(bars: Sequence[Bar], title: str, voice: Voice) -> Strip:
+    last = bars[-BARS:]
+    usual = usual_ms(last)
+    longest = max([bar.duration_ms or 0 for bar in last if kind_of(bar) != "failed"] + [2 * (usual or 0), 1])
+    first = BARS - len(last)
+    return Strip(
+        columns=tuple(_column(bar, first + place, longest, voice) for place, bar in enumerate(last)),
+        width=BARS * _STEP,
+        base=_BASE,
+        height=_BASE + _BELOW + 2,
+        usual_y=round(_BASE - _TALL * usual / longest, 2) if usual else None,
+        label=f"{title}: {_counted(last, voice)}",
+    )
+
+
+def _column(bar: Bar, place: int, longest: int, voice: Voice) -> Column:
+    kind, x = kind_of(bar), place * _STEP + (_STEP - _WIDE) / 2
+    if kind in ("failed", "cancelled"):
+        return Column(kind, x, _BASE + 1, _BELOW)
+    took = bar.duration_ms if bar.duration_ms is not None else _so_far_ms(bar, voice.now)
+    height = round(max(3.0, min(1.0, took / longest) * _TALL), 2)
+    return Column(kind, x, round(_BASE - height, 2), height)
+
+
+def _so_far_ms(bar: Bar, now: datetime) -> float:
+    return max(0.0, (now - bar.started_at) / timedelta(milliseconds=1))
+
+
+def _counted(bars: Sequence[Bar], voice: Voice) -> str:
+    """`30 runs, 2 failed, 1 with a partial failure`."""
+    kinds = [kind_of(bar) for bar in bars]
+    failed, partial = kinds.count("failed") + kinds.count("cancelled"), kinds.count("partial")
+    parts = [voice.count("%(n)d run", "%(n)d runs", len(bars))]
+    if failed:
+        parts.append(voice.count("%(n)d failed", "%(n)d failed", failed))
+    if partial:
+        parts.append(voice.count("%(n)d in part", "%(n)d in part", partial))
+    return ", ".join(parts)
+
+
+class Block(Struct, frozen=True):
+    """A run on a lane, in per cent of its width."""
+
+    kind: Kind
+    x: float
+    width: float
+
+
+class Lane(Struct, frozen=True):
+    """A job over time. rings: slots that were skipped; dots: slots to come. All in per cent of the width."""
+
+    job_type: str
+    title: str
+    blocks: tuple[Block, ...]
+    rings: tuple[float, ...]
+    dots: tuple[float, ...]
+    label: str
+
+
+class Tick(Struct, frozen=True):
+    x: float
+    text: str
+
+
+class Lanes(Struct, frozen=True):
+    """now: where now is."""
+
+    lanes: tuple[Lane, ...]
+    ticks: tuple[Tick, ...]
+    now: float
+
+
+class Span(Struct, frozen=True):
+    """The time that lanes show."""
+
+    since: datetime
+    now: datetime
+    until: datetime
+
+    def at(self, instant: datetime) -> float:
+        """In per cent of the width."""
+        return round(100 * ((instant - self.since) / (self.until - self.since)), 2)
+
+
+def span(since: datetime, now: datetime) -> Span:
+    """From then until now, and a sixth beyond."""
+    return Span(since, now, now + max(timedelta(hours=1), (now - since) / 6))
+
+
+def lane(
+    job_type: str,
+    title: str,
+    bars: Sequence[Bar],
+    skipped: Sequence[Slot],
+    coming: Sequence[datetime],
+    over: Span,
+    voice: Voice,
+) -> Lane:
+    rings = tuple(dict.fromkeys(over.at(slot.scheduled_for) for slot in skipped if slot.scheduled_for >= over.since))
+    said = _counted(bars, voice)
+    if skipped:
+        said += ", " + voice.count("%(n)d slot skipped", "%(n)d slots skipped", len(skipped))
+    return Lane(
+        job_type=job_type,
+        title=title,
+        blocks=tuple(_block(bar, over) for bar in bars),
+        rings=rings,
+        dots=tuple(over.at(one) for one in coming if one <= over.until),
+        label=f"{title}: {said}",
+    )
+
+
+def _block(bar: Bar, over: Span) -> Block:
+    start = max(0.0, over.at(bar.started_at))
+    end = over.at(bar.completed_at or over.now)
+    return Block(kind_of(bar), start, round(max(0.15, end - start), 2))
+
+
+_TICKS: Final = [timedelta(minutes=m) for m in (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880)]
+
+
+def ticks(over: Span, voice: Voice) -> tuple[Tick, ...]:
+    """Five or so round times."""
+    step = next((one for one in _TICKS if (over.until - over.since) / one <= 6), _TICKS[-1])
+    local = over.since.astimezone(voice.zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight + step * (int((local - midnight) / step) + 1)
+    found = []
+    while first < over.until:
+        x = over.at(first)
+        if 3 <= x <= 96:
+            found.append(Tick(x, _tick(first, step, voice)))
+        first += step
+    return tuple(found)
+
+
+def _tick(local: datetime, step: timedelta, voice: Voice) -> str:
+    if step >= timedelta(days=1) or (local.hour, local.minute) == (0, 0):
+        return voice.day(local)
+    return f"{local:%H:%M}"

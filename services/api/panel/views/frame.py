@@ -1,0 +1,73 @@
+"""What stands around every page: the tabs, and whether the page can be believed. Pure."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from services.api.pulse import Beat
+from services.words.language import marked
+from services.words.voice import Voice
+
+_TABS: Final = (
+    ("system", "/admin/system", marked("Overview")),
+    ("history", "/admin/system/history", marked("History")),
+)
+
+
+class Tab(Struct, frozen=True):
+    href: str
+    text: str
+    current: bool
+
+
+class Frame(Struct, frozen=True):
+    """position: the last event of the history, for people; at: the same, for programs; behind: how far behind it is.
+
+    trouble: what is wrong, for programs; "" for nothing. banner: the same as a sentence; short: for the tab's title.
+    """
+
+    tabs: tuple[Tab, ...]
+    at: int
+    position: str
+    behind: str
+    trouble: str
+    short: str
+    banner: str
+
+
+def frame(beat: Beat, voice: Voice, tab: str) -> Frame:
+    short, banner = _trouble(beat, voice)
+    late = voice.text("%(span)s behind", span=voice.span(beat.behind_ms))
+    return Frame(
+        tabs=tuple(Tab(href, voice.text(text), name == tab) for name, href, text in _TABS),
+        at=beat.position,
+        position=voice.text("event %(n)s", n=voice.number(beat.position)),
+        behind=late if beat.behind else voice.text("up to date"),
+        trouble=beat.trouble or "",
+        short=short,
+        banner=banner,
+    )
+
+
+def _trouble(beat: Beat, voice: Voice) -> tuple[str, str]:
+    match beat.trouble:
+        case None:
+            return "", ""
+        case "nats":
+            return voice.text("NATS is away"), voice.text(
+                "NATS does not answer: nothing runs, nothing can be asked for, and this page does not change."
+            )
+        case "postgres":
+            return voice.text("Postgres is away"), voice.text(
+                "Postgres does not answer: the history can't be read. Jobs go on running."
+            )
+        case "projector":
+            return voice.text("The history stands still"), voice.text(
+                "The history and the event stream don't belong together any more: the projector has stopped."
+            )
+        case "behind":
+            return voice.text("The history is behind"), voice.text(
+                "The history is %(span)s behind: %(n)s events are not shown yet.",
+                span=voice.span(beat.behind_ms),
+                n=voice.number(beat.behind),
+            )

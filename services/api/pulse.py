@@ -1,0 +1,95 @@
+"""Whether what is shown can be believed: NATS, Postgres and the history's lag, looked at once a second per process."""
+
+import asyncio
+from typing import Final, Literal
+
+import asyncpg
+from msgspec import Struct
+
+from services.api.history import queries
+from services.api.history.projector import Projector
+from services.api.history.queries import Pool
+from services.infra import logs
+from services.infra.clock import monotonic_s
+from services.log import jetstream
+from services.log.append import EventLog, LogUnavailable
+
+log = logs.get()
+
+_EVERY_S: Final = 1.0
+_WITHIN_S: Final = 1.5
+LATE_MS: Final = 3_000
+"""A history that is further behind the stream than this is said to be behind."""
+
+Trouble = Literal["nats", "postgres", "projector", "behind"]
+
+
+class Beat(Struct, frozen=True, rename="camel"):
+    """trouble: what is wrong, the worst of it; null: nothing. detail: the service's own words for it.
+
+    position: the last event in the history. behind: events that are not in it yet, for behind_ms so far.
+    """
+
+    trouble: Trouble | None
+    detail: str
+    position: int
+    behind: int
+    behind_ms: int
+
+
+FIRST: Final = Beat(None, "", 0, 0, 0)
+
+
+class Pulse:
+    """Takes the pulse until it is cancelled; `beat` is the last one."""
+
+    def __init__(self, log: EventLog, pool: Pool, projector: Projector) -> None:
+        self._log, self._pool, self._projector = log, pool, projector
+        self._seen: list[tuple[float, int]] = []
+        self._position = 0
+        self.beat = FIRST
+
+    async def run(self) -> None:
+        while True:
+            self.beat = await self.take()
+            await asyncio.sleep(_EVERY_S)
+
+    async def take(self) -> Beat:
+        """One look at everything, within a few seconds whoever hangs."""
+        last, position = await asyncio.gather(self._last(), self._projected())
+        if position is not None:
+            self._position = position
+        behind, behind_ms = self._lag(last)
+        stopped = self._projector.state
+        if position is None:
+            return Beat("postgres", "", self._position, behind, behind_ms)
+        if last is None:
+            return Beat("nats", "", self._position, behind, behind_ms)
+        if stopped.phase == "stopped":
+            return Beat("projector", stopped.problem or "", self._position, behind, behind_ms)
+        return Beat("behind" if behind_ms > LATE_MS else None, "", self._position, behind, behind_ms)
+
+    async def _last(self) -> int | None:
+        """The stream's last event; None while NATS does not answer."""
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                return (await jetstream.stream_info(self._log.connection)).state.last_seq
+        except (LogUnavailable, TimeoutError):
+            return None
+
+    async def _projected(self) -> int | None:
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                return (await queries.position(self._pool)).sequence
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return None
+
+    def _lag(self, last: int | None) -> tuple[int, int]:
+        """Events the history lacks, and since when it lacks the first of them."""
+        now = monotonic_s()
+        if last is not None:
+            self._seen.append((now, last))
+        self._seen = [one for one in self._seen if one[1] > self._position][:600]
+        if not self._seen:
+            return 0, 0
+        return self._seen[-1][1] - self._position, round((now - self._seen[0][0]) * 1000)
