@@ -27,7 +27,6 @@ from services.infra import lifecycle
 from services.log import connection as nats_connection
 from services.log import jetstream
 from services.log.append import Appended, EventLog
-from services.log.committer import Committer, NatsWire
 from services.log.stored import Stored
 from services.log.subscription import Subscription
 from services.scheduler import schedules
@@ -116,7 +115,7 @@ async def scheduler(nats_url: str, clock: SetClock, *, after_s: float = 0.2) -> 
     feeds = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
     try:
         await asyncio.wait_for(asyncio.gather(schedules_feed.current.wait(), runs_feed.current.wait()), 10)
-        ledger = Ledger(log, Committer(NatsWire(connection)))
+        ledger = Ledger(log)
         passes = Scheduler(log, ledger, time, known, schedules_feed, runs, runs_feed)
         reconciler = Reconciler(log, known, schedules_feed, runs, runs_feed, name, after_s)
         queues = Queues(log, ByTheTestsClock(connection, clock), known, schedules_feed, quotas, runs, runs_feed, name)

@@ -4,12 +4,13 @@ Appending expects: a writer says which event it believes to be the aggregate's l
 stream refuses it where another came first. An answer that is a conflict, a duplicate or a
 timeout says nothing by itself (docs/adr/0003): the aggregate is read back, and either our event
 stands in it, or another does, or neither and it is sent again, unchanged, which is safe
-because the stream stores an id once and refuses what expects the past.
+because the stream refuses what expects the past, and stores an id once where nothing is expected.
+Appends that wait at the same moment leave together (services/log/committer.py, docs/adr/0007).
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kronik import KronikError, codec, subjects
 from kronik.errors import InvalidEvent, InvalidName
@@ -18,19 +19,16 @@ from kronik.run import Run, begin, evolve
 from msgspec import Struct
 from msgspec.structs import replace
 from nats.aio.client import Client
-from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
-from nats.errors import TimeoutError as NatsTimeout
-from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
 
 from services.infra.clock import Clock, monotonic_s
-from services.log import jetstream
+from services.log import jetstream, stored
+from services.log.committer import Closed, Committer, Message, NatsWire, Refused, Stored, Unit, expecting
 from services.log.jetstream import LogClosed, LogUnavailable
-from services.log.stored import Stored
 
-_MEET_AGAIN = frozenset({10071, 10158, 10164})
-"""JetStream's codes for a wrong expected sequence and for an append still in flight."""
+MEET_AGAIN = frozenset({10071, 10158, 10164, 10176, 10201, 10210, 10211})
+"""JetStream's codes for a wrong expected sequence, for an append still in flight, and of batches: a message lost on its
+way, an id that was stored before, too many at the same time."""
 
-_AWAY = (NatsTimeout, NoStreamResponseError, NoRespondersError, OutboundBufferLimitError, ServiceUnavailableError)
 _ANSWER_WITHIN_S = 4.0
 _BETWEEN_TRIES_S = 0.05
 _PAGE = 1_000
@@ -55,7 +53,18 @@ class Appended(Struct, frozen=True):
 
 
 class Conflict(Struct, frozen=True):
-    """The aggregate is not as expected, or the id stands elsewhere in the stream: read again, decide again."""
+    """The aggregate is not as expected: read again, decide again."""
+
+
+class Entry(Struct, frozen=True):
+    """An event on its way into the stream. expected: where it has to stand; about: the envelope's subject."""
+
+    subject: str
+    event: AnyEvent
+    id: str
+    expected: Expected | None = None
+    about: str = ""
+    causation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,10 @@ class EventLog:
     connection: Client
     clock: Clock
     source: str
+    committer: Committer = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "committer", Committer(NatsWire(self.connection)))
 
     async def append(
         self,
@@ -77,26 +90,52 @@ class EventLog:
         causation: str | None = None,
         patience_s: float = 10.0,
     ) -> Appended | Conflict:
-        """Store the event, or learn that it can't be.
+        """Store the event, or learn that it can't be: a unit of one, see append_unit."""
+        entry = Entry(subject, event, id, expected, about, causation)
+        answer = await self.append_unit([entry], patience_s=patience_s)
+        return answer if isinstance(answer, Conflict) else answer[0]
 
-        Without `expected` it is stored unless its id was stored within the last hour. Raises LogUnavailable
-        when there is no certainty within patience_s, LogRefused, and InvalidEvent for what JSON can't hold.
-        Nothing is sent once patience_s has passed, however long the process was stopped in between.
+    async def append_unit(
+        self, entries: Sequence[Entry], *, patience_s: float = 10.0
+    ) -> tuple[Appended, ...] | Conflict:
+        """Store these events, which stand or fall together and follow each other in the stream, or learn that
+        they can't be.
+
+        One expectation guards the whole unit; without any they are stored unless an id of theirs was stored within
+        the last hour. Raises
+        LogUnavailable when there is no certainty within patience_s, LogRefused, and InvalidEvent for what JSON can't
+        hold. Nothing is sent once patience_s has passed, however long the process was stopped in between.
         """
-        body = codec.encode(event, id=id, source=self.source, time=self.clock.now(), about=about, causation=causation)
-        headers = _headers(id, expected)
+        guarded = any(entry.expected for entry in entries)
+        unit = tuple(self._message(entry, guarded=guarded) for entry in entries)
         give_up = monotonic_s() + patience_s
         while True:
-            answer = await self._publish(subject, body, headers)
-            if isinstance(answer, Appended) and not (answer.duplicate and expected):
-                return answer
-            if expected is not None:
-                settled = await self._settle(id, expected) or await self._elsewhere(id, expected, answer)
-                if settled is not None:
-                    return settled
+            answer = await self._commit(unit)
+            if answer is not None:
+                return tuple(Appended(sequence, answer.duplicate) for sequence in answer.sequences)
+            if (settled := await self._settle(entries)) is not None:
+                return settled
             await asyncio.sleep(_BETWEEN_TRIES_S)
             if monotonic_s() > give_up:
+                subject = entries[0].subject
                 raise LogUnavailable(f"NATS did not confirm an event on {subject} within {patience_s:g} s")
+
+    def _message(self, entry: Entry, *, guarded: bool) -> Message:
+        """guarded: an expectation keeps it from being stored twice. Then it goes without a Nats-Msg-Id: strangers can
+        choose those too, and with ours would keep the event out."""
+        body = codec.encode(
+            entry.event,
+            id=entry.id,
+            source=self.source,
+            time=self.clock.now(),
+            about=entry.about,
+            causation=entry.causation,
+        )
+        headers = {"Nats-Expected-Stream": subjects.STREAM} | ({} if guarded else {"Nats-Msg-Id": entry.id})
+        if (expected := entry.expected) is None:
+            return Message(entry.subject, body, headers)
+        headers |= expecting(expected.filter, expected.sequence)
+        return Message(entry.subject, body, headers, aggregate=expected.filter)
 
     async def append_to_run(
         self, run: Run, event: RunEvent, *, by: str, causation: str | None = None, patience_s: float = 10.0
@@ -116,23 +155,31 @@ class EventLog:
             patience_s=patience_s,
         )
 
-    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Appended | None:
-        """None where the answer needs a look at the aggregate, or none came."""
-        if not self.connection.is_connected:
-            return None
-        try:
-            ack = await self.connection.jetstream(timeout=_ANSWER_WITHIN_S).publish(subject, body, headers=headers)
-        except _AWAY:
-            return None
-        except APIError as refusal:
-            if refusal.err_code in _MEET_AGAIN:
+    async def _commit(self, unit: Unit) -> Stored | None:
+        """None where the answer needs a look at the aggregate, or none came. Raises LogRefused, LogClosed."""
+        answer = await self.committer.commit(unit)
+        match answer:
+            case Closed():
+                raise LogClosed("the connection to NATS is closed")
+            case Refused() if answer.code not in MEET_AGAIN:
+                raise LogRefused(f"NATS refused an event on {unit[0].subject}: {answer.reason}")
+            case Refused():
                 return None
-            raise LogRefused(f"NATS refused an event on {subject}: {refusal.description}") from refusal
-        except ConnectionClosedError as closed:
-            raise LogClosed("the connection to NATS is closed") from closed
-        return Appended(ack.seq, bool(ack.duplicate))
+            case _:
+                return answer
 
-    async def _settle(self, id: str, expected: Expected) -> Appended | Conflict | None:
+    async def _settle(self, entries: Sequence[Entry]) -> tuple[Appended, ...] | Conflict | None:
+        """What the aggregate of the first entry that expects something says; None: nothing new, or NATS is silent."""
+        for place, entry in enumerate(entries):
+            if entry.expected is not None:
+                settled = await self._look(entry.id, entry.expected)
+                if not isinstance(settled, Appended):
+                    return settled
+                first = settled.sequence - place
+                return tuple(Appended(first + each, duplicate=True) for each in range(len(entries)))
+        return None
+
+    async def _look(self, id: str, expected: Expected) -> Appended | Conflict | None:
         """What stands in the aggregate now; None: nothing new yet, or NATS does not answer."""
         try:
             newer = await self.read(expected.filter, start=expected.sequence + 1)
@@ -142,20 +189,6 @@ class EventLog:
             if recorded.id == id:
                 return Appended(recorded.sequence, duplicate=True)
         return Conflict() if newer else None
-
-    async def _elsewhere(self, id: str, expected: Expected, answer: Appended | None) -> Conflict | None:
-        """A duplicate that did not turn up in the aggregate. Behind the expected sequence it may only not have
-        reached the server that was read from."""
-        if answer is None:
-            return None
-        try:
-            stored = await self.get(answer.sequence)
-        except (LogUnavailable, InvalidEvent, InvalidName):
-            return None
-        if stored is None or stored.id != id:
-            return None
-        awaited = answer.sequence > expected.sequence and _selects(expected.filter, stored.subject)
-        return None if awaited else Conflict()
 
     async def last(self, filter: str) -> Recorded | None:
         """The newest event that the filter selects, if there is one; as Unknown where it can't be decoded.
@@ -184,7 +217,7 @@ class EventLog:
         Raises LogUnavailable; what can't be decoded stands there as Unknown: a writer must expect it too.
         """
         found = await self._direct({"seq": max(start, 1), "next_by_subj": filter, "batch": limit})
-        return [stored.recorded() for stored in found]
+        return [each.recorded() for each in found]
 
     async def _read_all(self, filter: str, start: int) -> list[Recorded]:
         found: list[Recorded] = []
@@ -219,7 +252,7 @@ class EventLog:
             run = replace(run, version=early.sequence)
         return run, events
 
-    async def _direct(self, query: dict[str, object]) -> list[Stored]:
+    async def _direct(self, query: dict[str, object]) -> list[stored.Stored]:
         """A direct get, asked again while NATS keeps silent (it may be starting).
 
         Raises LogUnavailable after _ANSWER_WITHIN_S.
@@ -236,19 +269,4 @@ class EventLog:
                 await asyncio.sleep(_BETWEEN_TRIES_S)
 
 
-def _headers(id: str, expected: Expected | None) -> dict[str, str]:
-    headers = {"Nats-Msg-Id": id, "Nats-Expected-Stream": subjects.STREAM}
-    if expected is not None:
-        headers["Nats-Expected-Last-Subject-Sequence"] = str(expected.sequence)
-        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expected.filter
-    return headers
-
-
-def _selects(filter: str, subject: str) -> bool:
-    wanted, tokens = filter.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted, tokens = wanted[:-1], tokens[: len(wanted) - 1]
-    return len(wanted) == len(tokens) and all(each in ("*", token) for each, token in zip(wanted, tokens, strict=True))
-
-
-__all__ = ["Appended", "Conflict", "EventLog", "Expected", "LogRefused", "LogUnavailable"]
+__all__ = ["Appended", "Conflict", "Entry", "EventLog", "Expected", "LogRefused", "LogUnavailable"]

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from kronik import subjects
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError
@@ -281,7 +280,6 @@ def _in_batch(message: Message, batch: str, number: int, *, commit: bool) -> dic
 def expecting(filter: str, sequence: int) -> dict[str, str]:
     """The headers of a message that is to be stored only where this is the aggregate's last sequence."""
     return {
-        "Nats-Expected-Stream": subjects.STREAM,
         "Nats-Expected-Last-Subject-Sequence": str(sequence),
         "Nats-Expected-Last-Subject-Sequence-Subject": filter,
     }

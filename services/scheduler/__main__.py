@@ -16,7 +16,6 @@ from services.infra import lifecycle, logs, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import EventLog
-from services.log.committer import Committer, NatsWire
 from services.log.provision import wait_for_streams
 from services.log.stored import Stored
 from services.log.subscription import StreamReplaced, Subscription
@@ -89,7 +88,7 @@ async def _schedule_and_reconcile(
 
     schedules_feed = Subscription(connection, f"{name}-schedules", take, filter=schedules.FILTER)
     runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
-    ledger = Ledger(event_log, Committer(NatsWire(connection)))
+    ledger = Ledger(event_log)
     scheduler = Scheduler(event_log, ledger, time, known, schedules_feed, runs, runs_feed)
     reconciler = Reconciler(
         event_log,

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from kronik import codec, subjects
+from kronik import subjects
 from kronik.events import Recorded, SlotFired, SlotSkipped, Triggered
 from msgspec import Struct
 
 from services.infra import logs
-from services.log.append import EventLog, LogRefused, LogUnavailable
-from services.log.committer import Committer, Message, Refused, Stored, Unit, expecting
+from services.log.append import Conflict, Entry, EventLog, Expected
 from services.scheduler.decisions import Decision, Fire, Skip
 from services.scheduler.stream_time import Time
 
@@ -60,11 +59,10 @@ class Written(Struct, frozen=True):
 
 
 class Ledger:
-    """log: for reading. source: what the events name as their writer."""
+    """The ledgers of all jobs, on one log."""
 
-    def __init__(self, log: EventLog, committer: Committer) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._committer = committer
 
     async def look(self, jobs: Sequence[str], time: Time) -> dict[str, Position]:
         """Where the ledgers of these jobs stand. Raises LogUnavailable."""
@@ -126,40 +124,21 @@ class Ledger:
 
         stream_now: the stream's own time. Raises LogUnavailable, LogRefused.
         """
-        token = uuid.uuid4().hex[:12]
-        unit = self._unit(job, position, decisions, token)
-        answer = await self._committer.commit(unit)
-        if isinstance(answer, Stored):
-            sequences = answer.sequences
-        else:
-            begin = await self._settled(job, position, f"{job}@{iso(decisions[0].slot)}.{token}", answer)
-            if begin is None:
-                return None
-            sequences = tuple(range(begin, begin + len(unit)))
-        return _written(job, position, decisions, sequences, unit, stream_now)
+        entries = _entries(job, position, decisions, uuid.uuid4().hex[:12])
+        answer = await self._log.append_unit(entries)
+        if isinstance(answer, Conflict):
+            return None
+        return _written(job, position, decisions, [each.sequence for each in answer], entries, stream_now)
 
-    def _unit(self, job: str, position: Position, decisions: Sequence[Decision], token: str) -> Unit:
-        """Only its first message expects: all the others stand or fall with it."""
-        messages: list[Message] = []
-        ledger = subjects.slots_of(job)
-        for decision in decisions:
-            id = f"{job}@{iso(decision.slot)}.{token}"
-            headers = {} if messages else expecting(ledger, position.sequence)
-            for subject, event, id_ in _events(job, decision, id):
-                time = self._log.clock.now()
-                body = codec.encode(event, id=id_, source=self._log.source, time=time, about=job)
-                messages.append(Message(subject, body, headers, aggregate=ledger if headers else None))
-                headers = {}
-        return tuple(messages)
 
-    async def _settled(self, job: str, position: Position, id: str, answer: object) -> int | None:
-        """The unit's first sequence if it stands all the same; None: another event does. Raises LogUnavailable."""
-        newer = await self._log.read(subjects.slots_of(job), start=position.sequence + 1, limit=1)
-        if newer:
-            return newer[0].sequence if newer[0].id == id else None
-        if isinstance(answer, Refused):
-            raise LogRefused(f"NATS refused the slots of {job}: {answer.reason}")
-        raise LogUnavailable(f"NATS did not confirm the slots of {job}")
+def _entries(job: str, position: Position, decisions: Sequence[Decision], token: str) -> list[Entry]:
+    """Only the first of them expects: all the others stand or fall with it."""
+    events = [each for decision in decisions for each in _events(job, decision, f"{job}@{iso(decision.slot)}.{token}")]
+    expected = Expected(subjects.slots_of(job), position.sequence)
+    return [
+        Entry(subject, event, id, None if place else expected, about=job)
+        for place, (subject, event, id) in enumerate(events)
+    ]
 
 
 def _events(job: str, decision: Decision, id: str) -> list[tuple[str, SlotFired | SlotSkipped | Triggered, str]]:
@@ -181,11 +160,11 @@ def _written(
     position: Position,
     decisions: Sequence[Decision],
     sequences: Sequence[int],
-    unit: Unit,
+    entries: Sequence[Entry],
     stream_now: datetime,
 ) -> Written:
-    triggers = [at for at, message in zip(sequences, unit, strict=True) if message.subject == _cron(job)]
-    slots = [at for at, message in zip(sequences, unit, strict=True) if message.subject != _cron(job)]
+    triggers = [at for at, entry in zip(sequences, entries, strict=True) if entry.subject == _cron(job)]
+    slots = [at for at, entry in zip(sequences, entries, strict=True) if entry.subject != _cron(job)]
     fired = dict(zip((each.slot for each in decisions if isinstance(each, Fire)), triggers, strict=True))
     trigger = triggers[-1] if triggers else position.trigger
     return Written(Position(slots[-1], decisions[-1].slot, stream_now, trigger), fired)

@@ -8,23 +8,25 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
-from kronik.events import CancelRequested, Completed, Started, Triggered, Unknown
+from kronik.events import CancelRequested, Completed, SlotFired, Started, Triggered, Unknown
 from kronik.run import Run
 from nats.aio.client import Client
 
 from services.infra.clock import SystemClock
 from services.log import append as module
 from services.log import connection as nats_connection
-from services.log.append import Appended, Conflict, EventLog, Expected, LogUnavailable
+from services.log.append import Appended, Conflict, Entry, EventLog, Expected, LogUnavailable
 from services.log.provision import provision
 from tests import servers
 from tests.model.memory_log import Fate, MemoryLog, MemoryStream, Publish, Read
 from tests.proxy import Proxy, proxy
 
 TRIGGER = "jobs.trigger.NAP.crm"
+AT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 
 
 class Stage(Protocol):
@@ -232,13 +234,42 @@ async def test_an_expected_append_again_is_found(stage: Stage) -> None:
     assert await stage.log.append_to_run(run, STARTED, by="host-1") == Appended(first.sequence, duplicate=True)
 
 
-async def test_an_id_that_stands_in_another_aggregate_conflicts(stage: Stage) -> None:
+async def test_an_id_that_stands_elsewhere_keeps_nothing_out(stage: Stage) -> None:
+    """Ids are for everybody to choose: an append that expects something is sent without one."""
     run, other = await new_run(stage), await new_run(stage)
     taken = Expected(aggregate(other), 0)
     await stage.near.append(f"jobs.run.NAP.{other.id}.started", STARTED, id="a", expected=taken)
-    wanted = Expected(aggregate(run), 0)
-    answer = await stage.log.append(f"jobs.run.NAP.{run.id}.started", STARTED, id="a", expected=wanted)
-    assert answer == Conflict()
+    await stage.near.append(TRIGGER, Triggered(), id="b")
+    for id, run_id, name in (("a", run.id, "started"), ("b", other.id, "retrying")):
+        wanted = Expected(f"jobs.run.NAP.{run_id}.{name}", 0)
+        assert isinstance(await stage.log.append(wanted.filter, STARTED, id=id, expected=wanted), Appended)
+
+
+def slot_and_trigger(ledger: int, at: str = "9") -> list[Entry]:
+    """Any two events that stand or fall together, the first of them guarded."""
+    guarded = Expected("jobs.slot.NAP.*", ledger)
+    return [
+        Entry("jobs.slot.NAP.fired", SlotFired(scheduled_for=AT), f"slot-{at}", guarded),
+        Entry("jobs.trigger.NAP.cron", Triggered(), f"trigger-{at}"),
+    ]
+
+
+async def test_a_unit_stands_as_a_whole_or_falls_as_a_whole(stage: Stage) -> None:
+    first = await stage.log.append_unit(slot_and_trigger(0))
+    assert isinstance(first, tuple)
+    assert [each.sequence for each in first] == [1, 2]
+    assert await stage.log.append_unit(slot_and_trigger(0, "10")) == Conflict()
+    assert isinstance(await stage.log.append_unit(slot_and_trigger(1, "10")), tuple)
+    assert [each.sequence for each in await stage.log.read("jobs.>")] == [1, 2, 3, 4]
+
+
+async def test_a_unit_whose_answer_was_lost_is_found_whole(stage: Stage) -> None:
+    stage.lose_answers()
+    append = asyncio.create_task(stage.log.append_unit(slot_and_trigger(0)))
+    await stage.lost_one()
+    stage.lose_nothing()
+    assert await append == (Appended(1, duplicate=True), Appended(2, duplicate=True))
+    assert len(await stage.near.read("jobs.>")) == 2
 
 
 async def test_a_lost_answer_is_found_by_reading_back(stage: Stage) -> None:

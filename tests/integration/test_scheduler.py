@@ -15,7 +15,6 @@ from nats.aio.client import Client
 from services.infra import lifecycle
 from services.log import subscription
 from services.log.append import EventLog
-from services.log.committer import Committer, NatsWire
 from services.log.stored import START
 from services.log.stored import Position as StreamPosition
 from services.scheduler.decisions import Fire, Skip
@@ -100,7 +99,7 @@ async def test_two_schedulers_that_decide_differently_on_one_slot_leave_one_even
 ) -> None:
     """Whenever the second one's bytes arrive: neither a clock nor a window of ids is asked."""
     slot = next_minute()
-    ledger = Ledger(event_log, Committer(NatsWire(nats_client)))
+    ledger = Ledger(event_log)
     first = await ledger.append(JOB, Position(), [Skip(slot, "paused", "")], datetime.now(UTC))
     second = await ledger.append(JOB, Position(), [Fire(slot)], datetime.now(UTC))
     assert first is not None

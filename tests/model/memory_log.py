@@ -5,6 +5,7 @@ folding are the code that runs in production. That the stream in memory answers 
 tests/integration/test_event_log_conformance.py checks, with one suite for both.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,9 @@ from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Recorded, Unknown
 from msgspec import Struct
 
-from services.log.append import Appended, EventLog, LogUnavailable
+from services.log import committer
+from services.log.append import EventLog, LogUnavailable
+from services.log.committer import Unit
 
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -71,6 +74,18 @@ class MemoryStream:
             return Stored(first, duplicate=True)
         return Stored(self._store(subject, body, id), duplicate=False)
 
+    def publish_unit(self, unit: Unit) -> committer.Stored | Refused:
+        """All of it or nothing. Each expectation is looked at as if the others of the unit did not come."""
+        if len(unit) == 1:
+            answer = self.publish(unit[0].subject, unit[0].body, unit[0].headers)
+            return answer if isinstance(answer, Refused) else committer.Stored((answer.sequence,), answer.duplicate)
+        ids = [id for message in unit if (id := message.headers.get("Nats-Msg-Id"))]
+        known = len(ids) != len(set(ids)) or any(id in self.ids for id in ids)
+        if known or not all(self._as_expected(message.headers) for message in unit):
+            return Refused()
+        stored = [self._store(each.subject, each.body, each.headers.get("Nats-Msg-Id", "")) for each in unit]
+        return committer.Stored(tuple(stored))
+
     def _as_expected(self, headers: Mapping[str, str]) -> bool:
         expected = headers.get("Nats-Expected-Last-Subject-Sequence")
         if expected is None:
@@ -100,6 +115,11 @@ def matches(filter: str, subject: str) -> bool:
             return False
         tokens = tokens[: len(wanted)]
     return len(wanted) == len(tokens) and all(each in ("*", token) for each, token in zip(wanted, tokens, strict=True))
+
+
+def _id(body: bytes) -> str:
+    id: str = json.loads(body)["id"]
+    return id
 
 
 class Fate(Enum):
@@ -138,14 +158,12 @@ class MemoryLog(EventLog):
     stream: MemoryStream
     gate: Gate = nothing_happens
 
-    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Appended | None:
-        fate = await self.gate(Publish(subject.rpartition(".")[2], headers["Nats-Msg-Id"]))
+    async def _commit(self, unit: Unit) -> committer.Stored | None:
+        fate = await self.gate(Publish(unit[0].subject.rpartition(".")[2], _id(unit[0].body)))
         if fate in (Fate.LOST_BEFORE, Fate.AWAY):
             return None
-        answer = self.stream.publish(subject, body, headers)
-        if fate is Fate.LOST_AFTER or isinstance(answer, Refused):
-            return None
-        return Appended(answer.sequence, answer.duplicate)
+        answer = self.stream.publish_unit(unit)
+        return None if fate is Fate.LOST_AFTER or isinstance(answer, Refused) else answer
 
     async def read(self, filter: str, start: int = 1, limit: int = 1000) -> list[Recorded]:
         await self._reach(filter)

@@ -9,6 +9,7 @@ from kronik.run import Run, decide_delivery, evolve, holds
 from msgspec.structs import replace
 
 from services.log.append import Appended, Conflict
+from services.log.committer import Stored, Unit
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
 from services.runner.outcome import Outcome
@@ -21,9 +22,10 @@ _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
 @dataclass(frozen=True, slots=True)
 class _WithoutExpectation(WatchedLog):
-    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Appended | None:
-        kept = {name: value for name, value in headers.items() if not name.startswith(_EXPECTED)}
-        return await WatchedLog._publish(self, subject, body, kept)
+    async def _commit(self, unit: Unit) -> Stored | None:
+        (message,) = unit
+        kept = {name: value for name, value in message.headers.items() if not name.startswith(_EXPECTED)}
+        return await WatchedLog._commit(self, (replace(message, headers=kept),))
 
 
 @dataclass(frozen=True, slots=True)
