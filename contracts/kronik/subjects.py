@@ -29,6 +29,8 @@ SERVICES: Final = "jobs.service.*"
 DECLARATIONS: Final = "jobs.*.*"
 """Definitions, schedules and services in one filter: what holds until the next one of its subject."""
 CANCEL_REQUESTS: Final = "jobs.run.*.*.cancel_requested"
+PRESENCE: Final = "presence.runner"
+"""Where runners say that they are there; stored nowhere."""
 STORED: Final = "stored."
 """In front of a subject: where the stream hands on what it has stored, to whoever listens at that moment."""
 

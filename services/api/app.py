@@ -86,7 +86,7 @@ def create_app(
             alone=True,
         )
         work, renewing = BulkWork(past), renew(settings.database_url, workshop)
-        running = (connecting, changes.run(), projector.run(), work.run(), renewing)
+        running = (connecting, changes.run(), projector.run(), past.presence.listen(client), work.run(), renewing)
         tasks = [asyncio.ensure_future(one) for one in running]
         try:
             await pool

@@ -1,6 +1,7 @@
 """The past as commands and readers need it: the stream, the read model, and the news of it, side by side."""
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from services.api.changes import Changes
@@ -10,6 +11,7 @@ from services.api.problems import UNKNOWN_RUN, Problem
 from services.infra import logs
 from services.log import jetstream
 from services.log.append import EventLog
+from services.log.presence import Presence
 
 logger = logs.get()
 
@@ -20,6 +22,7 @@ class History(Struct, frozen=True):
     log: EventLog
     pool: Pool
     changes: Changes
+    presence: Presence = msgspec.field(default_factory=Presence)
 
     async def read_back(self, run_id: int, sequence: int) -> JobRun | None:
         """The run as of the event at `sequence` or later: its row, or, where that takes too long, the fold itself.

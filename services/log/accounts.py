@@ -69,6 +69,7 @@ class Part(Struct, frozen=True, kw_only=True):
     """What an account imports. offers, asks: `nats micro` endpoints that it has, and whose it may ask.
 
     among_us: a role of which there may be many processes, who tell each other their names within the account.
+    tells: what its own clients say to each other, and others may hear. hears: of whom, and what.
     """
 
     publish: tuple[str, ...] = ()
@@ -77,6 +78,8 @@ class Part(Struct, frozen=True, kw_only=True):
     offers: bool = False
     among_us: bool = False
     asks: str | None = None
+    tells: str | None = None
+    hears: tuple[str, str] | None = None
 
 
 _LOOK = (
@@ -125,6 +128,7 @@ PARTS: Mapping[str, Part] = {
         calls=(*_LOOK, *_READ, *_READ_LOG, *_consumers("history")),
         subscribe=("stored.jobs.>", "stored.joblog.>"),
         among_us=True,
+        hears=(RUNNER, subjects.PRESENCE),
     ),
     SCHEDULER: Part(
         publish=(
@@ -153,11 +157,13 @@ PARTS: Mapping[str, Part] = {
         ),
         subscribe=("stored.jobs.>",),
         among_us=True,
+        tells=subjects.PRESENCE,
     ),
     OPERATOR: Part(
         calls=(*_LOOK, *_READ, *_READ_LOG, Call("STREAM.MSG.GET.*"), *_ANY_CONSUMER),
         subscribe=("stored.jobs.>", "stored.joblog.>", "$JS.EVENT.ADVISORY.>", _ANSWERS),
         asks=SCHEDULER,
+        hears=(RUNNER, subjects.PRESENCE),
     ),
     ARCHIVIST: Part(
         calls=(*_LOOK, *_READ, *_consumers("archive"), Call(f"STREAM.PURGE.{_STREAM}")),
@@ -212,10 +218,13 @@ def _account(part: Part, user: str, password: str) -> dict[str, Any]:
     services = [{"service": {"account": _HOME, "subject": subject}} for subject in part.publish]
     streams = [{"stream": {"account": _HOME, "subject": subject}} for subject in part.subscribe]
     micro = [{"service": {"account": part.asks, "subject": "$SRV.>"}}] if part.asks else []
+    heard = [{"stream": {"account": part.hears[0], "subject": part.hears[1]}}] if part.hears else []
+    offered: list[dict[str, str]] = [{"service": "$SRV.>", "response_type": "stream"}] if part.offers else []
+    told = [{"stream": part.tells}] if part.tells else []
     return {
         "mappings": {**{_CLIENT + call.api: _mapped(call) for call in part.calls}, "K.>": _NOWHERE},
-        "exports": [{"service": "$SRV.>", "response_type": "stream"}] if part.offers else [],
-        "imports": [*services, *map(_imported, part.calls), *streams, *micro],
+        "exports": [*offered, *told],
+        "imports": [*services, *map(_imported, part.calls), *streams, *micro, *heard],
         "users": [{"user": user, "password": password, "permissions": _permissions(part)}],
     }
 
@@ -246,10 +255,11 @@ def _numbered(pattern: str) -> str:
 def _permissions(part: Part) -> dict[str, Any]:
     """The same once more: a subject that is not imported goes nowhere, and this way the client is told."""
     asked = ("$SRV.>",) if part.asks else ()
-    heard = ("$SRV.>",) if part.offers else ()
+    told = (part.tells,) if part.tells else ()
+    heard = ("$SRV.>",) if part.offers else part.hears[1:] if part.hears else told
     names = (instances.SUBJECTS,) if part.among_us else ()
     return {
-        "publish": {"allow": [*part.publish, *([f"{_CROSSING}>"] if part.calls else []), *asked, *names]},
+        "publish": {"allow": [*part.publish, *([f"{_CROSSING}>"] if part.calls else []), *asked, *told, *names]},
         "subscribe": {"allow": [_ANSWERS, *part.subscribe, *heard, *names]},
         # Requests to `nats micro` endpoints are answered on the asker's inbox.
         **({"allow_responses": True} if part.offers else {}),

@@ -6,11 +6,9 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import uvloop
 from kronik import Job, KronikError, subjects
-from kronik.events import JobDefined
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -18,7 +16,7 @@ from nats.errors import Error as NatsError
 from services.infra import logs, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
-from services.log.append import Appended, EventLog, Expected, LogUnavailable
+from services.log.append import EventLog, LogUnavailable
 from services.log.provision import wait_for_streams
 from services.runner import exits, registry, stopping, voices
 from services.runner.attempt import Attempts
@@ -26,6 +24,7 @@ from services.runner.broker import Broker
 from services.runner.consumer import Consumers
 from services.runner.isolation import Isolation
 from services.runner.lease import LeaseKeeper
+from services.runner.releases import Releases
 from services.runner.suspects import Suspects
 
 log = logs.get()
@@ -53,20 +52,23 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
     isolation = Isolation(config.jobs)
     if any(job.isolation == "process" for job in jobs.values()):
         isolation.warm_up()
+    incarnation = f"{config.instance}-{uuid.uuid4().hex[:8]}"
+    releases = Releases(event_log, jobs, config.instance, incarnation, event_log.clock.now())
     attempts = Attempts(
         log=event_log,
         leases=leases,
-        incarnation=f"{config.instance}-{uuid.uuid4().hex[:8]}",
+        incarnation=incarnation,
         ack_wait_s=config.ack_wait_s,
         grace_s=config.grace_s,
         threads=ThreadPoolExecutor(max_workers=config.slots * len(jobs), thread_name_prefix="job"),
         isolation=isolation,
         suspects=Suspects(),
+        others_take=releases.others_take,
         replace_me=replace_me,
     )
-    consumers = Consumers(broker, attempts, jobs, config.slots, config.ack_wait_s, b"_INBOX.")
-    for job in jobs.values():
-        await patiently(partial(announce, event_log, job))
+    consumers = Consumers(broker, attempts, releases, jobs, config.slots, config.ack_wait_s, b"_INBOX.")
+    await releases.listen()
+    await patiently(releases.begin)
     leases.start()
     await listen_for_cancels(broker.connection, attempts)
     await patiently(consumers.prepare)
@@ -81,9 +83,11 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
             replace_me.set()
 
     pulling.set()
-    care = asyncio.create_task(pull())
+    care, comparing = asyncio.create_task(pull()), asyncio.create_task(releases.run())
     await first(ending, replace_me)
     care.cancel()
+    comparing.cancel()
+    await releases.leave()
     await consumers.drain(config.grace_s)
     leases.stop()
     isolation.close()
@@ -100,19 +104,6 @@ def hung(run_ids: list[int]) -> None:
     """A job holds the event loop beyond its time: its neighbours' attempts would never end, nor would this process."""
     log.error("event_loop_hangs", runs=run_ids, status=REPLACE_ME)
     exits.end_process(REPLACE_ME)
-
-
-async def announce(event_log: EventLog, job: Job) -> None:
-    """Publish the job's definition if the stream's newest one differs."""
-    wanted, subject = registry.definition(job), subjects.definition(job.job_type)
-    while True:
-        last = await event_log.last(subject)
-        if last is not None and isinstance(last.data, JobDefined) and last.data == wanted:
-            return
-        expected = Expected(subject, last.sequence if last else 0)
-        answer = await event_log.append(subject, wanted, id=uuid.uuid4().hex, expected=expected, about=job.job_type)
-        if isinstance(answer, Appended):
-            log.info("job_announced", job=job.job_type)
 
 
 async def patiently(step: Callable[[], Awaitable[None]]) -> None:

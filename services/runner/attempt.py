@@ -15,11 +15,11 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import msgspec
 import structlog
@@ -50,6 +50,7 @@ log = logs.get()
 Why = Literal["cancel", "drain", "lost"]
 Conclusion = Abandoned | Retrying | Completed | Failed | Cancelled
 _APPEND_PAUSE_S = 1.0
+_TO_ANOTHER_RELEASE_NS = 500_000_000
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class Attempts:
     threads: ThreadPoolExecutor
     isolation: Isolation
     suspects: Suspects
+    others_take: Callable[[str, Mapping[str, Any]], Awaitable[bool]]
     replace_me: asyncio.Event
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     holdings: dict[int, Holding] = field(default_factory=dict)
@@ -137,6 +139,9 @@ class Attempts:
         unless the attempt's own heartbeats go on.
         """
         given, token = as_params(job.params_type, holding.run), holding.run.token
+        if isinstance(given, str) and holding.run.problem is None and await self._others_take(holding.run):
+            log.info("handed_to_another_release", problem=given)
+            return await self._hand_back(holding.run.id, b'-NAK {"delay": %d}' % _TO_ANOTHER_RELEASE_NS)
         while True:
             run, now = holding.run, self.log.clock.now()
             if isinstance(given, str):
@@ -175,6 +180,15 @@ class Attempts:
                         return await self._attempt(job, holding, given, now)
                 case _:
                     assert_never(step)
+
+    async def _others_take(self, run: Run) -> bool:
+        """Not while it is executing: whoever holds it has read its params."""
+        if run.finished or run.phase == "executing":
+            return False
+        try:
+            return await self.others_take(run.job_type, run.params)
+        except LogUnavailable:
+            return True  # not known: it comes again
 
     async def _append(self, holding: Holding, event: RunEvent) -> bool:
         """Append and fold; False: the run has gone on without us, and was read again. Waits while NATS is away."""

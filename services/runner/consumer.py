@@ -23,6 +23,7 @@ from services.log import jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
 from services.log.stored import is_delivery, status
 from services.runner.attempt import Attempts
+from services.runner.releases import Releases
 
 log = logs.get()
 
@@ -98,6 +99,7 @@ class Consumers:
 
     broker: NatsBroker
     attempts: Attempts
+    releases: Releases
     jobs: dict[str, Job]
     slots: int
     ack_wait_s: float
@@ -213,12 +215,18 @@ class Consumers:
         return self.broker.connection
 
     async def ensure(self, job: Job) -> bool:
-        """Make or correct the job's consumer; True where there was none. Raises ConsumerRefused."""
+        """Make the job's consumer, or correct it where that is ours to do; True where there was none.
+
+        Only one runner corrects it: two releases that differ would write it back and forth. The others keep
+        their leases as it says. Raises ConsumerRefused.
+        """
         name = subjects.runner_consumer(job.job_type)
         wanted = self._config(job)
         info = await jetstream.consumer_info(self._connection, name)
-        if info is not None and all(info.config.get(key) == value for key, value in wanted.items()):
-            return False
+        if info is not None:
+            self.attempts.leases.follow(info.config.get("ack_wait", 0) / _NS)
+            if not self.releases.leads(job.job_type) or all(info.config.get(key) == wanted[key] for key in wanted):
+                return False
         try:
             await jetstream.create_consumer(self._connection, wanted)
         except ApiRefused as refused:

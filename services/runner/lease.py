@@ -86,6 +86,12 @@ class LeaseKeeper:
         self._stopping.set()
         self._thread.join(timeout=2)
 
+    def follow(self, ack_wait_s: float) -> None:
+        """A consumer waits for so long: beat as often as the least patient of them wants."""
+        if 0 < ack_wait_s < self._ack_wait_s:
+            log.info("leases_follow_the_consumer", ack_wait_s=ack_wait_s)
+            self._ack_wait_s = ack_wait_s
+
     def loop_lives(self) -> None:
         """To be called often by the loop that performs the jobs."""
         self._loop_seen_s = monotonic_s()

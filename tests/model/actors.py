@@ -111,6 +111,10 @@ class Broker(MemoryStream):
             self.state = "delayed" if delayed else "waiting"
 
 
+async def _nobody(job_type: str, params: Mapping[str, Any]) -> bool:
+    return False
+
+
 @dataclass
 class Leases:
     """The LeaseKeeper without its thread: a lease has lapsed exactly when the broker's ack_wait has."""
@@ -201,6 +205,7 @@ class Runner:
             threads=self,
             isolation=SimpleNamespace(perform=lambda job, params, context, stop, grace_s: self.perform(context, stop)),
             suspects=Suspects(),
+            others_take=_nobody,
             replace_me=asyncio.Event(),
         )
         for task in self.tasks:

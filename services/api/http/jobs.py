@@ -34,6 +34,7 @@ from services.api.past import History
 from services.api.problems import documented
 from services.api.request_schemas import refuse_lookalikes
 from services.infra.schedule_words import in_words
+from services.log.presence import Runner
 
 _NEXT = 5
 Asking = Request[Identity, Any, Any]
@@ -47,6 +48,7 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     pause: who paused it, why and until when; null: it is not paused. retired: out of use until it is announced again.
     max_queued: how many of its runs may wait; null: any number. next_slots: the next five that will fire.
     names: of the accounts that are mentioned here: `{"ADMIN:1": "anna"}`.
+    runners: who serves it now, since when, and whether with the definition that is in force; empty: nobody.
     """
 
     job_type: str
@@ -71,6 +73,7 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     names: dict[str, str]
     next_slots: list[datetime]
     last_run: NamedRun | None
+    runners: list[Runner]
 
 
 class PauseRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -251,7 +254,7 @@ async def _defined(pool: Pool, job_type: str) -> DefinedJob:
 async def _views(past: History, jobs: list[tuple[DefinedJob, JobRun | None]]) -> list[JobView]:
     names = await by_names(past.pool, (who for job, _ in jobs for who in _mentioned(job.change)))
     runs = {run.id: run for run in await named(past.pool, [run for _, run in jobs if run])}
-    return [_view(job, runs[run.id] if run else None, names, past.log.clock.now()) for job, run in jobs]
+    return [_view(past, job, runs[run.id] if run else None, names) for job, run in jobs]
 
 
 def _mentioned(change: ScheduleChanged | None) -> set[str]:
@@ -261,8 +264,8 @@ def _mentioned(change: ScheduleChanged | None) -> set[str]:
     return by | {one.by for one in (change.pause, change.retired) if one is not None and one.by}
 
 
-def _view(job: DefinedJob, last_run: NamedRun | None, names: dict[str, str], now: datetime) -> JobView:
-    definition, change = job.definition, job.change
+def _view(past: History, job: DefinedJob, last_run: NamedRun | None, names: dict[str, str]) -> JobView:
+    definition, change, now = job.definition, job.change, past.log.clock.now()
     limit = in_force.queue_limit(definition, change)
     pause = in_force.pause(change, now)
     return JobView(
@@ -288,4 +291,5 @@ def _view(job: DefinedJob, last_run: NamedRun | None, names: dict[str, str], now
         names={who: names[who] for who in sorted(_mentioned(change)) if who in names},
         next_slots=[] if job.retired else scheduling.next_slots(definition, change, now, _NEXT),
         last_run=last_run,
+        runners=past.presence.runners(definition),
     )

@@ -11,6 +11,7 @@ import pytest
 from kronik import subjects
 from kronik.events import Cancelled, Completed, Failed, Retrying, Schedule, SlotSkipped, Triggered, Warning
 
+from services.log.presence import Beat, Served, say
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, a_definition
 from tests.servers import NatsServer
 
@@ -345,6 +346,19 @@ async def test_jobs_say_when_they_run_next_and_how_they_last_ran(api: Api, strea
     slots = [datetime.fromisoformat(slot) for slot in job["nextSlots"]]
     assert len(slots) == 5
     assert all(slot - timedelta(days=2) < datetime.now(UTC) + timedelta(days=5) for slot in slots)
+
+
+async def test_a_job_says_who_serves_it(api: Api, stream: Stream) -> None:
+    await stream.define()
+    await api.projected(1)
+    assert (await api.get(f"job/{JOB}")).json()["runners"] == []
+    served = {JOB: Served(1, "another release's")}
+    beat = Beat("host-1", "host-1-abc", datetime(2026, 11, 27, 10, tzinfo=UTC), served)
+    while not (runners := (await api.get(f"job/{JOB}")).json()["runners"]):
+        await say(stream.log.connection, beat)
+    assert runners == [{"instance": "host-1", "since": "2026-11-27T10:00:00Z", "inForce": False}]
+    while (await api.get(f"job/{JOB}")).json()["runners"]:
+        await say(stream.log.connection, Beat(beat.instance, beat.incarnation, beat.since, {}))
 
 
 async def test_slots_that_did_not_become_a_run_say_why(api: Api, stream: Stream) -> None:
