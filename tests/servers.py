@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,17 +150,19 @@ class PostgresServer(Server):
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[PostgresServer]:
-    """A running Postgres, not durable but fast."""
+def postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """A running Postgres, not durable but fast; durable: as `kronik up` starts it."""
     with _directory("postgres") as home:
         data, port = home / "data", find_free()
-        postgres_server.initialise(data, None, durable=False)
-        command = postgres_server.command(data, port, postgres_server.FORGETFUL)
+        postgres_server.initialise(data, None, durable=durable)
+        settings = postgres_server.DURABLE if durable else postgres_server.FORGETFUL
+        command = postgres_server.command(data, port, settings)
         server = PostgresServer(command, port, home / "postgres.log")
         with _running(server):
             server.execute(f"CREATE DATABASE {_TEMPLATE}")
             migrate(server.url(_TEMPLATE))
-            asyncio.run(_prepare_history(server.url(_TEMPLATE)))
+            with ThreadPoolExecutor(1) as apart:  # a benchmark calls this within its own event loop
+                apart.submit(asyncio.run, _prepare_history(server.url(_TEMPLATE))).result()
             yield server
 
 

@@ -26,6 +26,7 @@ Direction = Literal["older", "newer"]
 UNSORTED: Final = "unsorted"
 """The state of rows that an earlier version of the read model wrote; gone as soon as it is rebuilt."""
 
+_GROUPED: Final = ("groups", "who", "correlation")
 _NEAR: Final = 1_000
 """Clocks of the stream's servers differ a little: the bounds of an interval are looked for among so many neighbours."""
 
@@ -186,16 +187,24 @@ class _Select:
         return ", ".join(f"{self.column(name)} AS {name}" for name in columns.SHOWN)
 
     def _state(self) -> str:
-        """The state at the moment."""
+        """The state at the moment; whether a failure was made good is looked up only where it matters."""
+        if self._states.isdisjoint({"failed", "mended"}) or self._states >= {"failed", "mended"}:
+            ended = "run.state"
+        else:
+            ended = self._mended()
+        return (
+            f"CASE WHEN run.completed_at <= {self._at} THEN {ended} WHEN run.version <= {self._until} THEN run.state"
+            f" WHEN run.attempt_at IS NOT NULL AND run.started_at <= {self._at} THEN 'executing' ELSE 'queued' END"
+        )
+
+    def _mended(self) -> str:
         success = (
             "SELECT FROM history.run AS success WHERE success.job_type = run.job_type AND success.work = run.work"
             f" AND success.state = 'succeeded' AND success.id > run.id AND success.completed_at <= {self._at}"
         )
         return (
-            f"CASE WHEN run.completed_at <= {self._at} THEN CASE WHEN run.state NOT IN ('failed', 'mended') THEN"
-            f" run.state WHEN EXISTS ({success}) THEN 'mended' ELSE 'failed' END"
-            f" WHEN run.version <= {self._until} THEN run.state"
-            f" WHEN run.attempt_at IS NOT NULL AND run.started_at <= {self._at} THEN 'executing' ELSE 'queued' END"
+            "CASE WHEN run.state NOT IN ('failed', 'mended') THEN run.state"
+            f" WHEN EXISTS ({success}) THEN 'mended' ELSE 'failed' END"
         )
 
     # Conditions.
@@ -243,8 +252,8 @@ class _Select:
                 found.append(f"run.id {bound} (SELECT {extreme}(id) FROM ({near}) AS near)")
         return found
 
-    def _rest(self, way: str) -> list[str]:
-        """The parts that this way does not follow itself."""
+    def _rest(self, way: str, states_known: bool = False) -> list[str]:
+        """The parts that this way does not follow itself. states_known: it goes by groups of the states meant."""
         wanted, found = self._wanted, [*self._bounds, *self._when()]
         if wanted.triggered_by and way != "who":
             found.append(f"run.triggered_by = ANY({self._arg(list(wanted.triggered_by), 'text[]')})")
@@ -261,7 +270,7 @@ class _Select:
                 found.append(f"(run.version <= {self._until} OR run.completed_at <= {self._at})")
         if way not in ("who", "groups"):
             found += self._of_jobs("run")
-        if (state := self._sorted_out()) is not None:
+        if not states_known and (state := self._sorted_out()) is not None:
             found.append(state)
         return found
 
@@ -294,7 +303,12 @@ class _Select:
 
     def ids(self, inner: str, outer: str) -> str:
         """SQL for the ids; inner: ends each way, outer: ends all of them together."""
-        ways = [self._along(self._way(), self._now_states(), inner)]
+        way, states = self._way(), self._now_states()
+        if self._moment or self._states == frozenset(STATES) or way not in _GROUPED:
+            ways = [self._along(way, [*states, UNSORTED], inner)]
+        else:
+            known = self._along(way, states, inner, states_known=True)
+            ways = [known, self._along(way, [UNSORTED], inner)]
         if self._moment and self._states & OPEN and self._states != frozenset(STATES):
             ways.append(self._open_then(inner))
         union = " UNION ".join(f"(SELECT id FROM ({way}) AS way)" for way in ways)
@@ -307,21 +321,22 @@ class _Select:
             states |= {"failed", "mended"} if states & {"failed", "mended"} else set()
         if self._wanted.text is not None:
             states -= {"succeeded", "partial"}
-        return [*sorted(states), UNSORTED]
+        return sorted(states)
 
-    def _along(self, way: str, states: list[str], end: str) -> str:
-        rest = " AND ".join(["true", *self._rest(way)])
+    def _along(self, way: str, states: list[str], end: str, *, states_known: bool = False) -> str:
+        rest = " AND ".join(["true", *self._rest(way, states_known)])
         match way:
             case "param":
                 term = self._arg(term_of(*self._wanted.params[0]), "bigint")
                 end_ = end.replace("run.id", "param.run_id")
                 bounds = " AND ".join(["true", *(one.replace("run.id", "param.run_id") for one in self._bounds)])
+                joined = "" if self._is_param_alone() else "JOIN history.run ON run.id = param.run_id"
                 return (
-                    "SELECT run.id FROM history.param JOIN history.run ON run.id = param.run_id"
-                    f" WHERE param.term = {term} AND {bounds} AND {rest} {end_}"
+                    f"SELECT param.run_id AS id FROM history.param {joined} WHERE param.term = {term} AND {bounds}"
+                    f"{f' AND {rest}' if joined else ''} {end_}"
                 )
             case "correlation":
-                every = self._arg([*STATES, UNSORTED], "text[]")
+                every = self._arg(states, "text[]")
                 correlation = self._arg(self._wanted.correlation_id, "text")
                 of = f"run.correlation_id = {correlation} AND run.state = grouped.state"
                 return self._lateral(f"unnest({every}) AS grouped (state)", of, rest, end, "true")
@@ -333,6 +348,9 @@ class _Select:
                 of = "run.triggered_by = who.name AND run.job_type = grouped.job_type AND run.state = grouped.state"
                 return self._lateral(f"history.tally AS grouped, {whos}", of, rest, end, self._existing(states))
         return f"SELECT run.id FROM history.run WHERE {rest} {end}"
+
+    def _is_param_alone(self) -> bool:
+        return self._wanted == RunFilter(params=self._wanted.params[:1])
 
     def _existing(self, states: list[str]) -> str:
         """The groups that have runs at all."""
