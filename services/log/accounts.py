@@ -124,7 +124,7 @@ PARTS: Mapping[str, Part] = {
         calls=(*_LOOK, *_READ, Call("STREAM.CREATE.*"), Call("STREAM.UPDATE.*")),
     ),
     API: Part(
-        publish=("jobs.trigger.*.admin", *_run_events("cancel_requested"), "jobs.schedule.*"),
+        publish=("jobs.trigger.*.admin", "jobs.refused.*.admin", *_run_events("cancel_requested"), "jobs.schedule.*"),
         calls=(*_LOOK, *_READ, *_READ_LOG, *_consumers("history")),
         subscribe=("stored.jobs.>", "stored.joblog.>"),
         among_us=True,

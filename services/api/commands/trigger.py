@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 from jsonschema.exceptions import ValidationError
-from kronik import codec, subjects
-from kronik.events import JobDefined, Recorded, Triggered
+from kronik import codec, in_force, subjects
+from kronik.events import JobDefined, Recorded, Triggered, TriggerRefused
 from kronik.run import Run, begin
 from kronik.text import clean
 from msgspec import Struct
@@ -16,12 +16,14 @@ from services.api.access.store import Identity
 from services.api.commands.plan import Plan
 from services.api.history import queries
 from services.api.history.projections import IDEMPOTENT
-from services.api.history.queries import JobRun, Pool
+from services.api.history.queries import DefinedJob, JobRun, Pool
+from services.api.history.run_filter import RunFilter
 from services.api.past import History
 from services.api.problems import (
     INVALID_PARAMS,
     JOB_RETIRED,
     KEY_REUSED,
+    QUEUE_FULL,
     UNKNOWN_JOB_TYPE,
     FieldError,
     Problem,
@@ -29,7 +31,7 @@ from services.api.problems import (
 )
 from services.infra import logs
 from services.infra import params as judge
-from services.log.append import Appended, EventLog, LogUnavailable
+from services.log.append import Appended, EventLog, LogRefused, LogUnavailable
 
 logger = logs.get()
 
@@ -48,7 +50,10 @@ class Asked(Struct, frozen=True):
 
 async def plan(history: History, job_type: str, params: dict[str, Any]) -> Plan:
     """Raises Problem as apply() does."""
-    check_params(await _definition(history.pool, job_type), params)
+    job = await _defined(history.pool, job_type)
+    check_params(job.definition, params)
+    if (full := await _full(history.pool, job)) and await _waiting_with(history.pool, full, job_type, params) is None:
+        raise full.problem
     return Plan(command="trigger", does=f"asks for a run of {job_type}", job_type=job_type, params=params)
 
 
@@ -56,12 +61,19 @@ async def apply(history: History, identity: Identity, wanted: Triggered, job_typ
     """Append a trigger of this job by this account and answer its run.
 
     key: an Idempotency-Key: the same account's same key for the same job is the same run. Raises Problem for
-    what the job does not take, LogUnavailable where it is not known whether the trigger was stored.
+    what the job does not take or where as many of its runs wait as may, LogUnavailable where it is not known whether
+    the trigger was stored.
     """
-    check_params(await _definition(history.pool, job_type), wanted.params)
+    job = await _defined(history.pool, job_type)
+    check_params(job.definition, wanted.params)
     event_id = f"admin-{uuid.uuid4().hex}" if key is None else _event_id(identity, job_type, key)
     if key is not None and (known := await queries.run_of_key(history.pool, event_id)):
         return await _same(history, known, wanted)
+    if full := await _full(history.pool, job):
+        if waiting := await _waiting_with(history.pool, full, job_type, wanted.params):
+            return Asked(waiting, created=False)
+        await _tell_refused(history.log, identity, job_type, full)
+        raise full.problem
     appended = await append(history.log, job_type, wanted, id=event_id)
     if appended.duplicate and key is not None:
         return await _same(history, appended.sequence, wanted)
@@ -75,13 +87,55 @@ async def append(log: EventLog, job_type: str, wanted: Triggered, *, id: str) ->
     return appended
 
 
-async def _definition(pool: Pool, job_type: str) -> JobDefined:
+class _Full(Struct, frozen=True):
+    """As many runs of the job wait as may."""
+
+    queued: int
+    limit: in_force.QueueLimit
+
+    @property
+    def problem(self) -> Problem:
+        are = f"{self.queued} runs of this job wait" if self.queued != 1 else "1 run of this job waits"
+        return Problem(QUEUE_FULL, f"{are} already, and no more than {self.limit.runs} may: ask again later.")
+
+
+def _waiting(job_type: str) -> RunFilter:
+    return RunFilter(job_types=(job_type,), phases=("queued",))
+
+
+async def _full(pool: Pool, job: DefinedJob) -> _Full | None:
+    limit = in_force.queue_limit(job.definition, job.change)
+    if limit is None:
+        return None
+    queued = (await queries.count(pool, _waiting(job.definition.job_type))).count
+    return _Full(queued, limit) if queued >= limit.runs else None
+
+
+async def _waiting_with(pool: Pool, full: _Full, job_type: str, params: dict[str, Any]) -> JobRun | None:
+    """The newest run that waits with these params, where the job says that those that wait stand for one more."""
+    if full.limit.when_full != "coalesce":
+        return None
+    waiting = await queries.history(pool, _waiting(job_type), limit=100)
+    return next((run for run in waiting if msgspec.json.decode(run.params) == params), None)
+
+
+async def _tell_refused(log: EventLog, identity: Identity, job_type: str, full: _Full) -> None:
+    """Best effort: whoever asked is told anyway."""
+    refused = TriggerRefused(by=identity.by, reason=full.problem.detail, queued=full.queued, limit=full.limit.runs)
+    try:
+        subject = subjects.refused(job_type, subjects.ADMIN)
+        await log.append(subject, refused, id=f"refused-{uuid.uuid4().hex}", about=job_type, patience_s=1)
+    except (LogUnavailable, LogRefused) as away:
+        logger.warning("refusal_not_told", job=job_type, error=str(away))
+
+
+async def _defined(pool: Pool, job_type: str) -> DefinedJob:
     job = await queries.job(pool, clean(job_type, 200))
     if job is None:
         raise await unknown_job_type(pool, job_type)
     if job.retired:
         raise Problem(JOB_RETIRED, f"{job_type} is retired: a runner that announces it anew brings it back.")
-    return job.definition
+    return job
 
 
 async def unknown_job_type(pool: Pool, job_type: str) -> Problem:

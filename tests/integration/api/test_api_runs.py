@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 from kronik import subjects
-from kronik.events import Cancelled, Completed, Failed, Retrying, Schedule, SlotSkipped, Triggered, Warning
+from kronik.events import (
+    Cancelled,
+    Completed,
+    Failed,
+    Retrying,
+    Schedule,
+    SlotSkipped,
+    Triggered,
+    TriggerRefused,
+    Warning,
+)
 
 from services.log.presence import Beat, Served, say
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, a_definition
@@ -430,6 +440,25 @@ async def test_a_pause_has_a_reason_and_an_end(api: Api, stream: Stream) -> None
     assert (resumed["paused"], resumed["pause"]) == (False, None)
     refused = await api.post(f"job/{JOB}/schedule", {"pauseReason": "ovens"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "pauseReason")
+
+
+async def test_a_full_queue_refuses_with_an_event_or_answers_the_run_that_waits(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    assert (await api.post(f"job/{JOB}/schedule", {"maxQueued": 1})).json()["maxQueued"] == 1
+    first = await api.post("job-run/trigger", {"jobType": JOB})
+    assert first.status_code == 201
+    refused = await api.post("job-run/trigger", {"jobType": JOB})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:kronik:problem:queue-full")
+    assert refused.json()["detail"].startswith("1 run of this job waits already, and no more than 1 may")
+    told = await stream.log.last(subjects.refused(JOB, "admin"))
+    assert told is not None
+    assert isinstance(told.data, TriggerRefused)
+    assert (told.data.queued, told.data.limit) == (1, 1)
+    await api.post(f"job/{JOB}/schedule", {"whenFull": "coalesce"})
+    same = await api.post("job-run/trigger", {"jobType": JOB})
+    assert (same.status_code, same.json()["id"]) == (200, first.json()["id"])
+    await api.post(f"job/{JOB}/schedule", {"maxQueued": 0})
+    assert (await api.post("job-run/trigger", {"jobType": JOB})).status_code == 201
 
 
 @pytest.mark.parametrize(
