@@ -239,3 +239,17 @@ async def test_answers_carry_the_headers_that_keep_browsers_safe(api: Api) -> No
             assert answer.headers["Referrer-Policy"] == "same-origin"
             assert len(answer.headers["X-Request-Id"]) == 32
             assert method == "GET" or answer.content == b""
+
+
+async def test_the_documents_are_there_for_who_may_read_and_need_nothing_from_elsewhere(api: Api) -> None:
+    for path, type, said in (
+        ("/schema", "text/html", "/api/admin/job-run/trigger"),
+        ("/schema/openapi.json", "application/vnd.oai.openapi+json", '"openapi":"3.1'),
+        ("/schema/openapi.yaml", "application/vnd.oai.openapi", "openapi: 3.1"),
+        ("/schema/asyncapi.json", "application/json", '"asyncapi"'),
+    ):
+        assert (await api.http.get(path)).status_code == 401
+        answer = await api.http.get(path, headers=api.viewer)
+        assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, type)
+        assert said in answer.text
+        assert "://" not in "".join(re.findall(r'(?:src|href)="([^"]*)"', answer.text))
