@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from services.api import problems, security
-from services.api.openapi.examples import example_of
+from services.api.openapi.examples import example_of, fits
 from services.api.openapi.words import FIELDS, INSTANT, INSTANTS, PARAMETERS, STATUSES
 from services.api.problems import MEDIA_TYPE, Kind
 
@@ -70,8 +70,11 @@ def _complete_parameter(parameter: Document) -> None:
     schema.update(said.get("schema", {}))
     if parameter["name"] in INSTANTS and schema.get("format") != "date":
         schema.update(INSTANT)
-    parameter.setdefault("description", said.get("description", FIELDS.get(parameter["name"], "")))
-    value = said["examples"][0] if "examples" in said else example_of(schema, {}, parameter["name"])
+    parameter.setdefault(
+        "description", said.get("description", FIELDS.get(parameter["name"]) or _spelled(parameter["name"]))
+    )
+    usual = [one for one in said.get("examples", ()) if fits(one, schema)]
+    value = usual[0] if usual else example_of(schema, {}, parameter["name"])
     parameter["example"] = [value] if schema.get("type") == "array" and not isinstance(value, list) else value
     for empty in ("allowEmptyValue", "allowReserved", "deprecated"):
         parameter.pop(empty, None)

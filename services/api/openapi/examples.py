@@ -19,7 +19,7 @@ def example_of(schema: Schema, document: Schema, name: str = "") -> Any:
     if either:
         return _of_either(schema, either, document, name)
     known = VALUES.get(name, _NEVER)
-    if known is not _NEVER and _fits(known, schema):
+    if known is not _NEVER and fits(known, schema):
         return known
     return _of_type(schema, document, name)
 
@@ -32,7 +32,8 @@ def _of_either(schema: Schema, either: list[Schema], document: Schema, name: str
     return example_of({**around, **first}, document, name)
 
 
-def _fits(value: Any, schema: Schema) -> bool:
+def fits(value: Any, schema: Schema) -> bool:
+    """Whether it is of the schema's type and among what that lists."""
     if "enum" in schema:
         return value in schema["enum"]
     return isinstance(value, _KINDS.get(schema.get("type", ""), object))

@@ -10,7 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, Yaml
 
 from services.api.access.gate import gate
 from services.api.openapi.completed import Document, completed
-from services.api.panel.rendering import language_of, render
+from services.api.panel.rendering import render, stranger
 from services.log import asyncapi
 
 
@@ -47,10 +47,8 @@ class Page(OpenAPIRenderPlugin):
         page = render(
             request,
             "openapi.html",
-            language_of(request),
+            stranger(request),
             live=False,
-            every_ms=None,
-            identity=request.user,
             document=document,
             groups=_groups(document),
             pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
