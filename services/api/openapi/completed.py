@@ -62,9 +62,7 @@ def _complete(operation: Document, document: Document, *, gated: bool) -> None:
 
 def _complete_parameter(parameter: Document) -> None:
     """A query has no null: what may be left out is just not required."""
-    schema = parameter["schema"]
-    either = [one for one in schema.pop("oneOf", ()) if one.get("type") != "null"]
-    parameter["schema"] = schema = {**schema, **(either[0] if len(either) == 1 else {})}
+    parameter["schema"] = schema = _without_null(parameter["schema"])
     schema.pop("description", None)
     said = PARAMETERS.get(parameter["name"], {})
     schema.update(said.get("schema", {}))
@@ -78,6 +76,17 @@ def _complete_parameter(parameter: Document) -> None:
     parameter["example"] = [value] if schema.get("type") == "array" and not isinstance(value, list) else value
     for empty in ("allowEmptyValue", "allowReserved", "deprecated"):
         parameter.pop(empty, None)
+
+
+def _without_null(schema: Document) -> Document:
+    either = [one for one in schema.get("oneOf", ()) if one.get("type") != "null"]
+    left = {name: value for name, value in schema.items() if name != "oneOf"}
+    left |= either[0] if len(either) == 1 else {}
+    if isinstance(left.get("type"), list):
+        left["type"] = next(one for one in left["type"] if one != "null")
+    if "enum" in left:
+        left["enum"] = [value for value in left["enum"] if value is not None]
+    return left
 
 
 def _complete_response(status: str, response: Document, document: Document, *, gated: bool) -> None:
