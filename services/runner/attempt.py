@@ -25,8 +25,8 @@ import msgspec
 import structlog
 from kronik import Job, Params, subjects
 from kronik.errors import InvalidEvent, InvalidName
-from kronik.events import Abandoned, Cancelled, Completed, Failed, Recorded, Retrying, RunEvent, Started
-from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, evolve, holds
+from kronik.events import Abandoned, Cancelled, Completed, Failed, Retrying, RunEvent, Started
+from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, holds
 from kronik.text import clean
 from msgspec.structs import replace
 from nats.aio.msg import Msg
@@ -203,12 +203,7 @@ class Attempts:
         if isinstance(answer, Conflict):
             holding.run = await self._read(run)
             return False
-        if answer.duplicate:
-            # Found by reading back, perhaps long after it was stored: others may have written since.
-            holding.run = await self._read(run)
-            return holding.run.version == answer.sequence or holds(holding.run, answer.sequence)
-        # Folded with our time instead of the stream's, which nothing here depends on.
-        holding.run = evolve(run, Recorded(answer.sequence, "", self.log.clock.now(), "", event))
+        holding.run = answer
         return True
 
     async def _attempt(self, job: Job, holding: Holding, given: Params, now: datetime) -> None:
