@@ -66,7 +66,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
         others_take=releases.others_take,
         replace_me=replace_me,
     )
-    consumers = Consumers(broker, attempts, releases, jobs, config.slots, config.ack_wait_s, b"_INBOX.")
+    consumers = Consumers(broker.connection, attempts, releases, jobs, config.slots, config.ack_wait_s)
     await releases.listen()
     await patiently(releases.begin)
     leases.start()
@@ -75,7 +75,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
 
     async def pull() -> None:
         try:
-            await consumers.start()
+            consumers.start()
             log.info("runner_ready", jobs=sorted(jobs), instance=config.instance)
             await consumers.look_after()
         except Exception:

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 import nats
 import pytest
 from kronik.events import JobDefined
-from kronik.run import Run, decide_cancel
+from kronik.run import decide_cancel
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
-from services.log.append import EventLog
-from services.runner.consumer import Pull
+from services.log.append import Appended, EventLog
+from services.runner.places import Places
+from services.runner.pull import Pull
 from tests.processes import Process, runner
 from tests.runs import executing, finished, story, trigger
 
@@ -60,7 +62,7 @@ async def test_warnings_make_a_run_partial(nats_client: Client, event_log: Event
         (b'{"ms":"long"}', r"params: Expected `int`, got `str` - at `\$\.ms` \(allowed: ms\)"),
         (b'{"hours":1}', r"unknown field `hours` \(allowed: ms\)"),
         (b'{"triggeredBy":"ADMIN:1"}', "triggeredBy: can't be set"),
-        (b"[" * 60_000, "nested too deeply"),
+        (b"[" * 100_000, "nested too deeply"),
     ],
 )
 async def test_a_trigger_that_cannot_run_fails_and_says_why(
@@ -120,7 +122,7 @@ async def _cancel(log: EventLog, run_id: int) -> None:
         found = await log.read_run(run_id)
         assert found
         wish = decide_cancel(found[0], by="ADMIN:7")
-        if isinstance(await log.append_to_run(found[0], wish, by="test"), Run):  # type: ignore[arg-type]
+        if isinstance(await log.append_to_run(found[0], wish, by="test"), Appended):  # type: ignore[arg-type]
             return
 
 
@@ -174,13 +176,26 @@ async def test_a_blocked_event_loop_is_said(nats_client: Client, running: Proces
     running.wait_for_log("event_loop_blocked", within_s=20)
 
 
+async def pulling(client: Client, taken: "asyncio.Queue[Msg]", places: int, ack_wait_s: float = 30) -> Pull:
+    await client.jetstream().add_consumer("JOBS", durable_name="runner-NAP", filter_subject="jobs.trigger.NAP.*")
+
+    async def take(message: Msg, asked_s: float) -> None:
+        taken.put_nowait(message)
+        await message.ack()
+
+    return Pull(client, "NAP", Places(places, {"NAP": places}), ack_wait_s, take)
+
+
+async def waiting(client: Client) -> None:
+    while not (await client.jetstream().consumer_info("JOBS", "runner-NAP")).num_waiting:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
 async def test_an_answer_that_came_while_the_loop_was_blocked_is_taken(nats_client: Client, nats_url: str) -> None:
     """Blocked for so long that the pull's own timer has run out as well."""
-    await nats_client.jetstream().add_consumer("JOBS", durable_name="runner-NAP", filter_subject="jobs.trigger.NAP.*")
-    subscription = await nats_client.jetstream().pull_subscribe_bind("runner-NAP", "JOBS")
-    asking = asyncio.create_task(Pull("runner-NAP", nats_client, {}, subscription).fetch(1, 1.0))
-    while not (await nats_client.jetstream().consumer_info("JOBS", "runner-NAP")).num_waiting:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    taken: asyncio.Queue[Msg] = asyncio.Queue()
+    loop = asyncio.create_task((await pulling(nats_client, taken, 1, ack_wait_s=1 / 0.6)).run())
+    await waiting(nats_client)
 
     async def publish() -> None:
         async with await nats.connect(nats_url) as other:
@@ -190,8 +205,26 @@ async def test_an_answer_that_came_while_the_loop_was_blocked_is_taken(nats_clie
     elsewhere.start()
     elsewhere.join()
     time.sleep(2.5)  # noqa: ASYNC251
-    (message,) = await asking
+    message = await asyncio.wait_for(taken.get(), 5)
     assert message.subject == "jobs.trigger.NAP.crm"
+    assert message.metadata.num_delivered == 1
+    loop.cancel()
+
+
+async def test_a_runner_asks_for_as_many_as_it_has_places_and_again_as_they_are_free(nats_client: Client) -> None:
+    run_ids = [await trigger(nats_client, "NAP") for _ in range(25)]
+    taken: asyncio.Queue[Msg] = asyncio.Queue()
+    pull = await pulling(nats_client, taken, 10)
+    loop = asyncio.create_task(pull.run())
+    async with asyncio.timeout(10):
+        assert [(await taken.get()).metadata.sequence.stream for _ in run_ids] == run_ids
+        await trigger(nats_client, "NAP")  # alone, and at once: nobody waits for a request to be filled
+        await taken.get()
+    loop.cancel()
+    async with asyncio.timeout(2):
+        await pull.stop()
+    await trigger(nats_client, "NAP")
+    assert (await nats_client.jetstream().consumer_info("JOBS", "runner-NAP")).num_pending == 1
 
 
 async def test_a_killed_runner_is_replaced(

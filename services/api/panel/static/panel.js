@@ -3,4 +3,3 @@ import "./live.js";
 import "./focus.js";
 import "./log.js";
 import "./menus.js";
-import "./preview.js";
