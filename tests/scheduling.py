@@ -44,9 +44,11 @@ EVERY_MINUTE = Schedule(expression="* * * * *", tz="UTC")
 
 @dataclass
 class SetClock:
-    """Shows what the test sets."""
+    """Shows what the test sets. set_at: what it first showed, and how far that was ahead of the stream's time: from
+    then on only the test moves it."""
 
     shown: datetime
+    set_at: tuple[datetime, timedelta] | None = None
 
     def now(self) -> datetime:
         return self.shown
@@ -65,7 +67,11 @@ class ByTheTestsClock:
 
     async def look(self) -> None:
         self._looked_at = self._clock.now()
-        self.ahead = self._looked_at - (await jetstream.stream_info(self._connection)).ts
+        if self._clock.set_at is None:
+            shown = (await jetstream.stream_info(self._connection)).ts
+            self._clock.set_at = self._looked_at, self._looked_at - shown
+        begin, ahead = self._clock.set_at
+        self.ahead = ahead + (self._looked_at - begin)
 
     def now(self) -> datetime:
         return self._looked_at

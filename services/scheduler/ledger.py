@@ -24,7 +24,7 @@ from services.scheduler.stream_time import Time
 
 log = logs.get()
 
-EARLY: Final = timedelta(seconds=60)
+EARLY: Final = timedelta(seconds=1)
 """How far ahead of its time a slot may be handled and still be believed: servers of a cluster differ by less."""
 
 _JOBS_AT_ONCE: Final = 100

@@ -33,8 +33,8 @@ _POLICIES: tuple[dict[str, object], ...] = (
 
 @scenario("three schedulers, random kills and stops", few=100, full=1000)
 async def three_schedulers(rounds: int, seed: int) -> Report:
-    """rounds: slots, of five jobs with five policies. Each scheduler's clock is wrong by up to 20 s, so that they
-    disagree on what is due and on what is late; wherever they meet, they meet at the same moment."""
+    """rounds: slots, of five jobs with five policies. Each scheduler's clock is wrong by up to 0.4 s, so that they
+    disagree on what is due; wherever they meet, they meet at the same moment."""
     async with timetable(seed) as table:
         for number, policies in enumerate(_POLICIES):
             await table.announce(f"JOB{number}", **policies)
@@ -64,7 +64,7 @@ async def _walk(table: Timetable, slot: datetime, end: datetime) -> None:
 @contextlib.asynccontextmanager
 async def _disturbed(table: Timetable) -> AsyncIterator[Counter[str]]:
     """Three schedulers, of which now one and now all are killed, stopped for a while and started anew."""
-    wrong = [timedelta(seconds=table.system.random.uniform(-20, 20)) for _ in range(3)]
+    wrong = [timedelta(seconds=table.system.random.uniform(-0.4, 0.4)) for _ in range(3)]
     done: Counter[str] = Counter()
     names = [await table.scheduler(each) for each in wrong]
     draw = random.Random(table.system.random.random())
@@ -106,7 +106,7 @@ async def frozen_between_steps(rounds: int, seed: int) -> Report:
         job = await table.announce("JOB", catch_up="none")
         slot = minute_of(table.now)
         for _ in range(rounds):
-            wrong_by = timedelta(seconds=table.system.random.choice([0, 50]))
+            wrong_by = timedelta(seconds=table.system.random.choice([0, 0.8]))
             await _freeze_and_go_on(table, slot + MINUTE, wrong_by)
             slot = max(accounts((await table.system.stream.refresh()).facts, job.name))
         audits = await table.audits(slot)
@@ -122,7 +122,7 @@ async def _freeze_and_go_on(table: Timetable, slot: datetime, wrong_by: timedelt
     table.set(slot + timedelta(seconds=1))
     await table.wake()
     await _stopped(table, frozen)
-    other = await table.scheduler(timedelta(seconds=50) - wrong_by)
+    other = await table.scheduler(timedelta(seconds=0.8) - wrong_by)
     await _goes_on(table, other)
     scene.processes[frozen].thaw()
     await asyncio.sleep(0.3)

@@ -11,8 +11,10 @@ from kronik.events import Failed, Pause, Retirement, Schedule, ScheduleChanged, 
 from kronik.schedule import CatchUp
 from msgspec.structs import replace
 from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from services.infra import lifecycle
+from services.infra.clock import monotonic_s
 from services.log import subscription
 from services.log.append import EventLog
 from services.log.stored import START
@@ -87,7 +89,7 @@ async def test_schedulers_whose_clocks_differ_handle_every_slot_once(
         four = [await stack.enter_async_context(scheduler(nats_url, clock)) for clock in clocks]
         for step in range(15):
             for clock in clocks:
-                clock.shown = begin + step * MINUTE + timedelta(seconds=dice.uniform(-25, 25))
+                clock.shown = begin + step * MINUTE + timedelta(seconds=dice.uniform(-0.4, 0.4))
             await asyncio.gather(*(each.scheduler.run_once() for each in four))
         clocks[0].shown = begin + 14 * MINUTE
         await four[0].scheduler.run_once()
@@ -286,6 +288,36 @@ async def test_a_pause_ends_by_itself(event_log: EventLog, nats_url: str) -> Non
     assert await triggers(event_log, JOB) == [begin + MINUTE]
 
 
+async def _no_runner_waits(client: Client) -> None:
+    """A runner made its consumer once, and is gone."""
+    config = ConsumerConfig(
+        durable_name=subjects.runner_consumer(JOB),
+        filter_subject=subjects.triggers_of(JOB),
+        ack_policy=AckPolicy.EXPLICIT,
+    )
+    await client.jetstream().add_consumer(subjects.STREAM, config)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "outcomes"), [("latest", ["coalesced"] * 2), ("all", []), ("none", ["missed"] * 3)]
+)
+async def test_while_no_runner_serves_the_job_runs_do_not_pile_up_against_its_catch_up(
+    event_log: EventLog, nats_url: str, nats_client: Client, catch_up: CatchUp, outcomes: list[str]
+) -> None:
+    await define(event_log, JOB, replace(EVERY_MINUTE, catch_up=catch_up))
+    await _no_runner_waits(nats_client)
+    clock = SetClock(next_minute())
+    async with scheduler(nats_url, clock) as running:
+        for _ in range(3):
+            tick = await running.scheduler.run_once()
+            clock.advance(MINUTE)
+        fired = await triggers(event_log, JOB)
+        assert [outcome for _, outcome in await skips(event_log, JOB)] == outcomes
+        assert len(fired) == 3 - len(outcomes)
+    if catch_up == "latest":
+        assert tick.jobs[0].skipped[0].reason.startswith("No runner serves this job now; run ")
+
+
 async def test_the_queue_of_a_job_that_is_slower_than_its_schedule_has_an_end(
     event_log: EventLog, nats_url: str
 ) -> None:
@@ -402,7 +434,13 @@ async def test_the_loop_wakes_when_a_schedule_changes(event_log: EventLog, nats_
     await define(event_log, JOB, None)
     fired = await nats_client.subscribe(subjects.TRIGGERS)
     await nats_client.flush()
-    async with scheduler(nats_url, SetClock(next_minute(3))) as running:
+
+    class Ticking(SetClock):
+        def now(self) -> datetime:
+            return self.shown + timedelta(seconds=monotonic_s() - begin_s)
+
+    begin_s = monotonic_s()
+    async with scheduler(nats_url, Ticking(next_minute(3) - timedelta(seconds=2))) as running:
         following = asyncio.create_task(running.scheduler.run())
         await change(event_log, JOB, schedule=EVERY_MINUTE)
         await fired.next_msg(timeout=5)

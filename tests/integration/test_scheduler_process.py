@@ -72,6 +72,22 @@ async def test_a_slot_fires_when_its_time_comes(
     assert timedelta(0) <= late < timedelta(seconds=1)
 
 
+async def test_a_clock_that_was_two_days_ahead_and_is_put_back_silences_nothing(
+    nats_url: str, event_log: EventLog, rehearsal: Rehearsal
+) -> None:
+    await define(event_log, JOB)
+    ahead = rehearsal.slot + timedelta(days=2)
+    rehearsal.shift_to(ahead)
+    with processes.service("scheduler", nats_url=nats_url, **rehearsal.settings) as process:
+        process.wait_for_log("slot_fired")
+    true = rehearsal.slot
+    rehearsal.shift_to(true - SOON)
+    with processes.service("scheduler", nats_url=nats_url, **rehearsal.settings) as process:
+        process.wait_for_log("ledger_not_believed")
+        process.wait_for_log(f'"slot": "{true:%Y-%m-%dT%H:%M}:00Z"')
+    assert (await triggers(event_log, JOB))[-1] == true
+
+
 async def test_it_may_do_what_it_does_as_the_user_we_ship(
     nats_with_users: servers.NatsServer, rehearsal: Rehearsal
 ) -> None:
