@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
+from kronik.events import JobDefined, RetryPolicy
 
 from benchmarks.figures import Figure, latency, rate
-from services.api.history import counts, export, queries, schema, selection
+from services.api.commands import bulk
+from services.api.history import counts, export, queries, schema
 from services.api.history.columns import term_of
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Moment, Place
@@ -18,6 +21,7 @@ from tests import servers
 
 _END = datetime(2026, 11, 1, tzinfo=UTC)
 _YEAR_S = 365 * 86_400
+_JOBS = [f"BENCH_{letter}" for letter in "ABCDEFGHIJ"]
 
 
 async def measure(*, runs: int, requests: int) -> list[Figure]:
@@ -50,12 +54,28 @@ async def fill(database: str, runs: int) -> None:
         *(term_of("month", "2026-10"), term_of("order", "0")),
         timeout=None,
     )
+    defined = [(job, 1, msgspec.json.encode(_definition(job)).decode()) for job in _JOBS]
+    await connection.executemany("INSERT INTO job (job_type, sequence, definition_json) VALUES ($1, $2, $3)", defined)
     for ddl in (schema.KEYS_DDL, schema.INDEXES_DDL, schema.statement("fill_tally"), schema.TALLY_DDL):
         await connection.execute(ddl, timeout=None)
     await connection.execute(schema.statement("first_checkpoint"), schema.VERSION)
     for table in ("run", "param", "tally"):
         await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=None)  # as Postgres does it by itself
     await connection.close()
+
+
+def _definition(job_type: str) -> JobDefined:
+    return JobDefined(
+        job_type=job_type,
+        title={},
+        description="",
+        params_schema={},
+        result_schema={},
+        schedule=None,
+        timeout_ms=1000,
+        retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
+        concurrency=1,
+    )
 
 
 Ask = Callable[["asyncpg.Pool[asyncpg.Record]"], Awaitable[Any]]
@@ -116,13 +136,14 @@ def questions(runs: int) -> list[tuple[str, Ask]]:
         ("counts per job and status, with what is usual", counts.summary),
         ("counts per day, a month", lambda pool: counts.days(pool, "Europe/Copenhagen", month, _END.date())),
         ("last run of each job", queries.last_runs_by_job),
-        ("ids of 100,000 runs", lambda pool: _ids(pool, RunFilter(correlation_id="bulk-1"))),
+        ("plan of a bulk over 100,000 runs", _plan),
     ]
 
 
-async def _ids(pool: "asyncpg.Pool[asyncpg.Record]", wanted: RunFilter) -> None:
-    asked = selection.ids(wanted, 100_001)
-    assert len(await pool.fetch(asked.text, *asked.values)) == 100_000
+async def _plan(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    planned = await bulk.plan(pool, "rerun", RunFilter(correlation_id="bulk-1"))
+    assert planned.selected == bulk.LIMIT
+    assert planned.eligible
 
 
 async def _asked(pool: "asyncpg.Pool[asyncpg.Record]", what: str, ask: Ask, requests: int) -> Figure:
