@@ -31,7 +31,7 @@ from kronik.events import (
 from kronik.text import clean
 from kronik.upcasters import upcast
 
-PARAMS_LIMIT: Final = 256 * 1024
+PARAMS_LIMIT: Final = 64 * 1024
 """Bytes a trigger's body may have."""
 DEPTH_LIMIT: Final = 64
 """Levels of arrays and objects a body may have: far from the end of any reader's stack, so that all read the same."""
@@ -66,7 +66,15 @@ _Data = TypeVar("_Data", bound=msgspec.Struct)
 
 
 def encode(
-    event: AnyEvent, *, id: str, source: str, time: datetime, about: str = "", causation: str | None = None
+    event: AnyEvent,
+    *,
+    id: str,
+    source: str,
+    time: datetime,
+    about: str = "",
+    causation: str | None = None,
+    correlation_id: str | None = None,
+    traceparent: str | None = None,
 ) -> bytes:
     """The event in its envelope, as structured-mode CloudEvents JSON.
 
@@ -82,6 +90,8 @@ def encode(
             time=time,
             subject=about or msgspec.UNSET,
             causationid=causation or msgspec.UNSET,
+            correlationid=correlation_id or msgspec.UNSET,
+            traceparent=traceparent or msgspec.UNSET,
             data=data,
         )
         body = _encoder.encode(envelope)
@@ -122,13 +132,22 @@ def decode(subject: str, body: bytes, *, sequence: int, time: datetime, msg_id: 
     if b"\\u0000" in body:
         body = _NUL.sub(rb"\1\\ufffd", body)
     try:
-        id, data = _expected(place, body) or _examined(place, body)
-        return Recorded(sequence, subject, time, id, _in_utc(data))
+        envelope, data = _expected(place, body) or _examined(place, body)
+        return Recorded(
+            sequence,
+            subject,
+            time,
+            envelope.id,
+            _in_utc(data),
+            envelope.source,
+            envelope.correlationid or None,
+            envelope.traceparent or None,
+        )
     except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
         raise InvalidEvent(f"{subject}: {clean(str(error), 300)}") from error
 
 
-def _expected(place: subjects.Subject, body: bytes) -> tuple[str, AnyEvent] | None:
+def _expected(place: subjects.Subject, body: bytes) -> tuple[Envelope, AnyEvent] | None:
     """The short way for nearly all of the stream: today's version of the run event that the subject names."""
     if not isinstance(place, subjects.RunSubject):
         return None
@@ -136,15 +155,15 @@ def _expected(place: subjects.Subject, body: bytes) -> tuple[str, AnyEvent] | No
         envelope = _run_envelopes[place.event].decode(body)
     except msgspec.MsgspecError:
         return None
-    return envelope.id, envelope.data
+    return envelope, envelope.data
 
 
-def _examined(place: subjects.Subject, body: bytes) -> tuple[str, AnyEvent | Unknown]:
+def _examined(place: subjects.Subject, body: bytes) -> tuple[Envelope, AnyEvent | Unknown]:
     envelope = _envelopes.decode(body)
     data = _decode_data(envelope)
     if not _fits(place, data):
         raise InvalidEvent(f"an event of type {clean(envelope.type, 80)} does not belong on a subject of {place}")
-    return envelope.id, data
+    return envelope, data
 
 
 def _decode_data(envelope: Envelope) -> AnyEvent | Unknown:
@@ -209,15 +228,23 @@ def _decode_trigger(
         data = _trigger(place.origin, document)
     except InvalidTrigger as error:
         data = BadTrigger(str(error), _user_id(place.origin, document))
-    id = _trigger_id(document, msg_id) or f"{sequence}@{time.isoformat()}"
-    return Recorded(sequence, subject, time, id, data)
+    named = document if "specversion" in document else {}
+    id = _trigger_id(place.origin, _attribute(named, "id"), msg_id) or f"{sequence}@{time.isoformat()}"
+    source, correlation_id = _attribute(named, "source") or "", _attribute(named, "correlationid")
+    return Recorded(sequence, subject, time, id, data, source, correlation_id, _attribute(named, "traceparent"))
 
 
-def _trigger_id(document: dict[str, Any], msg_id: str | None) -> str | None:
-    if msg_id:
-        return clean(msg_id, ID_LIMIT)
-    named = document.get("id") if "specversion" in document else None
-    return named if isinstance(named, str) and 0 < len(named) <= ID_LIMIT else None
+def _trigger_id(origin: str, named: str | None, msg_id: str | None) -> str | None:
+    """Kronik's own triggers are what their envelope says; of another service's, what the stream tells repeats by."""
+    if named and origin in (subjects.ADMIN, subjects.CRON):
+        return named
+    return clean(msg_id, ID_LIMIT) if msg_id else named
+
+
+def _attribute(named: dict[str, Any], name: str) -> str | None:
+    """Of a CloudEvent, where it has one that can be kept."""
+    value = named.get(name)
+    return value if isinstance(value, str) and 0 < len(value) <= ID_LIMIT and clean(value) == value else None
 
 
 def _user_id(origin: str, document: dict[str, Any]) -> str | None:

@@ -16,7 +16,7 @@ ID_LIMIT: Final = 256
 class Envelope(Struct, frozen=True, kw_only=True):
     """Unknown attributes are ignored, so that newer writers don't stop older readers.
 
-    id: also the message's `Nats-Msg-Id`: what the stream recognises a repeat by.
+    id: what a repeat is recognised by. source: who wrote it.
     type: `kronik.<noun>.<verb>.v<version>`.
     time: when the writer decided it, UTC. Histories use the stream's own time instead: one clock.
     subject: whom it is about: a run's id, or a job type.

@@ -285,9 +285,10 @@ class BadTrigger(Struct, frozen=True):
 class Recorded(Struct, frozen=True):
     """An event as it stands in the stream.
 
-    id: the envelope's; for a trigger its `Nats-Msg-Id`, else the envelope's, else one made of
+    id: the envelope's; for another service's trigger its `Nats-Msg-Id`, else the envelope's, else one made of
     sequence and time, so that (sequence, id) names one message even in a restored stream.
-    time: when the stream stored it.
+    time: when the stream stored it. source: who wrote it, `/kronik/runner/host-1`; empty where nobody says.
+    correlation_id, traceparent: of the trigger, and then of every event of its run.
     """
 
     sequence: int
@@ -295,3 +296,6 @@ class Recorded(Struct, frozen=True):
     time: Instant
     id: str
     data: AnyEvent | Unknown | BadTrigger
+    source: str = ""
+    correlation_id: str | None = None
+    traceparent: str | None = None

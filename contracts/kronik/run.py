@@ -51,6 +51,7 @@ class Run(Struct, frozen=True, kw_only=True):
     traceback: where `error` came from, as the last attempt told it; None where it told nothing.
     problem: why the trigger can't run, for a trigger that is malformed.
     ignored: events that came after the end or out of turn; anything but 0 is a defect.
+    correlation_id, traceparent: the trigger's; every event of the run carries them on.
     """
 
     id: int
@@ -83,6 +84,8 @@ class Run(Struct, frozen=True, kw_only=True):
     cancel_requested_by: str | None = None
     cancelled_by: str | None = None
     ignored: int = 0
+    correlation_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -115,6 +118,8 @@ def begin(recorded: Recorded, place: subjects.TriggerSubject) -> Run:
         problem=clean(data.problem) if isinstance(data, BadTrigger) else None,
         scheduled_for=trigger.scheduled_for,
         rerun_of=trigger.rerun_of,
+        correlation_id=recorded.correlation_id,
+        traceparent=recorded.traceparent,
     )
 
 

@@ -13,6 +13,7 @@ import uvloop
 from kronik import KronikError
 
 from services.api.app import create_app
+from services.api.base_path import below
 from services.api.front import protocol
 from services.infra import logs, settings
 from services.infra.settings import ApiSettings
@@ -61,7 +62,7 @@ async def _serve(wanted: ApiSettings) -> int:
             broken.set()
             server.drain()
 
-    app = create_app(wanted, stop=stop, on_nats_closed=on_nats_closed)
+    app = below(wanted.base_path, create_app(wanted, stop=stop, on_nats_closed=on_nats_closed))
     config = uvicorn.Config(
         app,
         log_config=None,

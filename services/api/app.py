@@ -10,7 +10,6 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, Reference, SecurityScheme
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from nats.aio.client import Client
@@ -35,6 +34,7 @@ from services.api.http.ledger import ledger_router
 from services.api.http.replay import ReplayController
 from services.api.http.runs import RunController
 from services.api.job_log import Tails
+from services.api.openapi import served
 from services.api.past import History
 from services.api.pulse import Pulse
 from services.api.request_schemas import ClosedStructs
@@ -111,7 +111,8 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    app.state.rules = rules_of(app.openapi_schema.to_schema())
+    app.state.openapi = served.document_of(app)
+    app.state.rules = rules_of(app.state.openapi)
     app.asgi_handler = reception(app.asgi_handler)
     return app
 
@@ -192,8 +193,9 @@ def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Kronik",
         version="1",
-        openapi_router=Router("/schema", route_handlers=[], middleware=[gate], include_in_schema=False),
+        openapi_router=served.router(),
         description="Runs of jobs: their history, and running them. Errors are problem details (RFC 9457).",
         components=Components(security_schemes=schemes),
-        render_plugins=[JsonRenderPlugin(path="/openapi.json"), YamlRenderPlugin(path="/openapi.yaml")],
+        use_handler_docstrings=True,
+        render_plugins=served.plugins,
     )

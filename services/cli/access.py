@@ -16,7 +16,7 @@ from services.stack.entrance import Who
 T = TypeVar("T")
 
 
-def signin_command(account: str = "admin", /, *, role: Role | None = None) -> int:
+def signin_command(account: str = "admin", /, *, role: Role | None = None, json: terminal.AsJson = False) -> int:
     """Print a new link that signs in to the panel, once, within an hour.
 
     Parameters
@@ -28,7 +28,10 @@ def signin_command(account: str = "admin", /, *, role: Role | None = None) -> in
     """
     to = target.find()
     url, path = to.address(), _ask(entrance.sign_in_path(to.database(), Who(account, role)))
-    terminal.print_line(f"{url}{path}")
+    if json:
+        terminal.print_json({"account": account, "url": f"{url}{path}"})
+    else:
+        terminal.print_line(f"{url}{path}")
     return 0
 
 
@@ -59,7 +62,7 @@ def token_command(
         _list(_ask(entrance.tokens(to)), as_json=json)
         return 0
     if name == "revoke":
-        return _revoke(to, revoked, account)
+        return _revoke(to, revoked, account, as_json=json)
     if revoked is not None:
         raise BadUsage(f"{revoked}: a token has one name; put it in quotes")
     who = Who(account or (name if role else Who().account), role)
@@ -71,12 +74,15 @@ def token_command(
     return 0
 
 
-def _revoke(database_url: str, name: str | None, account: str | None) -> int:
+def _revoke(database_url: str, name: str | None, account: str | None, *, as_json: bool) -> int:
     if name is None:
         raise BadUsage("kronik token revoke NAME: say which one, as `kronik token list` lists them")
     count = _ask(entrance.revoke(database_url, name, account))
     if not count:
         raise BadUsage(f"no token that is accepted is called {name}; `kronik token list` lists them")
+    if as_json:
+        terminal.print_json({"name": name, "revoked": count})
+        return 0
     terminal.say(f"revoked {name}" if count == 1 else f"revoked {count} tokens called {name}")
     return 0
 

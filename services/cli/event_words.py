@@ -1,5 +1,7 @@
 """Events on the command line: a line of words each, or a line of JSON."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -22,9 +24,9 @@ class Words(Struct, frozen=True):
     style: str = ""
 
 
-def words(data: AnyEvent | Unknown | BadTrigger) -> Words:
-    """In English, by this machine's clock."""
-    told = events.told(data, Voice(language=language("en"), zone=None, now=SystemClock().now()))
+def words(data: AnyEvent | Unknown | BadTrigger, names: Mapping[str, str] = MappingProxyType({})) -> Words:
+    """In English, by this machine's clock. names: of accounts, by their ids."""
+    told = events.told(data, Voice(language=language("en"), zone=None, now=SystemClock().now(), names=names))
     particulars = msgspec.json.encode(told.data).decode() if told.data else ""
     details = " ".join(filter(None, (" ".join(told.detail.splitlines()), particulars)))
     return Words(told.text, details, _STYLES.get(told.tone or "", ""))

@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.table import Table
+from rich.text import Text
 
 from services.cli import api, target, terminal
 
@@ -21,7 +22,7 @@ def jobs_command(*, json: terminal.AsJson = False) -> int:
 
 
 def _table(jobs: list[dict[str, Any]]) -> Table:
-    table = terminal.table("Job", "Schedule", "Next", "Last run", "What it does")
+    table = terminal.table("Job", "Schedule", "Next", "Last run", "Runners", "What it does", right=("Runners",))
     for job in jobs:
         last = job["lastRun"]
         table.add_row(
@@ -29,6 +30,7 @@ def _table(jobs: list[dict[str, Any]]) -> Table:
             _schedule(job),
             _next(job),
             terminal.status_text(last["status"]) if last else "–",
+            str(len(job["runners"])) if job["runners"] else Text("nobody", style="yellow"),
             terminal.cut(job["description"].partition("\n")[0]),
         )
     return table

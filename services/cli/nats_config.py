@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from services.cli import terminal
 from services.infra import settings
 from services.log import accounts as nats_users
-from services.stack import bus, state
+from services.stack import bus, nats_server, state
 
 Password = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]+$")]
 """What stands in an address (nats://user:password@host) and in a server's configuration as it is."""
@@ -31,22 +31,39 @@ class Passwords(Struct, frozen=True, kw_only=True):
         return {user: getattr(self, f"nats_{user}_password") for user in nats_users.USERS}
 
 
-def nats_config_command(*, output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None) -> int:
-    """Write the `accounts` that NATS servers include: Kronik's users, other services, and what each may do.
+class NatsConfigSettings(Passwords, frozen=True, kw_only=True):
+    """nats_route_password: of the nodes among themselves."""
+
+    nats_route_password: Password
+
+
+def nats_config_command(
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    nodes: str = "nats-1,nats-2,nats-3",
+) -> int:
+    """Write what NATS servers include: Kronik's users, other services, what each may do, and the nodes' routes.
 
     Passwords are taken from KRONIK_NATS_<USER>_PASSWORD; users: provisioner, api, scheduler, runner, operator,
-    archivist, administrator, system. Other services are those of `kronik service`, whose file stands beside the output.
+    archivist, administrator, system, and route for the nodes among themselves. Other
+    services are those of `kronik service`, whose file stands beside the output.
 
     Parameters
     ----------
     output
-        A file, made readable by its owner alone; without it the block goes to stdout.
+        The file for the accounts, with `routes.conf` for the cluster's nodes beside it, readable by its owner alone;
+        without it the accounts go to stdout.
+    nodes
+        The cluster's nodes, with commas, each as host or host:port.
     """
-    passwords = settings.read(Passwords).of_users()
+    config = settings.read(NatsConfigSettings)
+    passwords = config.of_users()
     services = {} if output is None else state.read(bus.services_beside(output), dict[str, str]) or {}
     text = nats_users.accounts(passwords, services)
     if output is None:
         terminal.print_line(text.rstrip())
     else:
         bus.write_private(output, text)
+        routes = nats_server.routes(config.nats_route_password, nodes.split(","))
+        bus.write_private(output.with_name("routes.conf"), routes)
     return 0

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli import api, stream, target, terminal
+from services.cli.api import Refused, Unreachable
 from services.cli.event_words import as_json, words
-from services.cli.target import Target
+from services.cli.target import NotRunning, Target
 from services.cli.usage import BadUsage
 
 
@@ -32,8 +33,9 @@ def show_command(id: int | None = None, /, *, json: terminal.AsJson = False) -> 
         shown = [as_json(event) for event in events]
         terminal.print_json({"id": run.id, "jobType": run.job_type, "traceback": run.traceback, "events": shown})
         return 0
-    terminal.print_line(Text(f"{run.job_type} run {run.id}", style="bold"))
-    terminal.out.print(_timeline(events))
+    state = run.status if run.finished else run.phase
+    terminal.print_line(Text(f"{run.job_type} run {run.id}: {state}  (times in {terminal.zone()})", style="bold"))
+    terminal.out.print(_timeline(events, _names(to, run.id)))
     for line in (run.traceback or "").splitlines():
         terminal.print_line(f"  {line}")
     return 0
@@ -47,6 +49,17 @@ def _newest(to: Target) -> int:
     return int(runs[0]["id"])
 
 
+def _names(to: Target, id: int) -> dict[str, str]:
+    """Of the accounts that had to do with the run; none where there is no API to ask."""
+    try:
+        with api.connect(to) as calls:
+            run = calls.get(f"/api/admin/job-run/{id}")
+    except (NotRunning, Unreachable, Refused):
+        return {}
+    who = ("triggeredBy", "cancelRequestedBy", "cancelledBy")
+    return {str(run[one]).removeprefix("ADMIN:"): run[f"{one}Name"] for one in who if run[f"{one}Name"]}
+
+
 async def _read(nats_url: str, id: int) -> tuple[Run, list[Recorded]]:
     async with stream.connect(nats_url) as log:
         found = await log.read_run(id) if id > 0 else None
@@ -55,11 +68,11 @@ async def _read(nats_url: str, id: int) -> tuple[Run, list[Recorded]]:
     return found
 
 
-def _timeline(events: list[Recorded]) -> Table:
+def _timeline(events: list[Recorded], names: dict[str, str]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     began = events[0].time
     for event in events:
-        said = words(event.data)
+        said = words(event.data, names)
         table.add_row(
             Text(f"#{event.sequence}", style="dim"),
             terminal.instant(event.time),

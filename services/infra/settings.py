@@ -21,6 +21,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 NatsUrl = Annotated[str, Meta(pattern=r"^(nats|tls|ws|wss)://")]
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+BasePath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
 DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 
 DEFAULT_JOBS = ",".join(
@@ -53,7 +54,9 @@ class Service(Struct, frozen=True, kw_only=True):
 
 
 class ApiSettings(Service, frozen=True, kw_only=True):
-    """host, port: where to listen; port 0 picks a free one, which is written to api_port_file where that is set.
+    """base_path: where a proxy shows us, `/kronik`; it may take it off what it passes on, or leave it there.
+
+    host, port: where to listen; port 0 picks a free one, which is written to api_port_file where that is set.
 
     trusted_proxies: addresses, by comma, whose X-Forwarded-For and X-Forwarded-Proto are believed.
     """
@@ -62,6 +65,7 @@ class ApiSettings(Service, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     api_port_file: Path | None = None
+    base_path: BasePath = ""
     trusted_proxies: str = ""
 
 

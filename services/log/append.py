@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from kronik import KronikError, codec, subjects
 from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import RUN_EVENT_NAME, AnyEvent, Recorded, RunEvent
-from kronik.run import Run, begin, evolve
+from kronik.run import Run, begin, evolve, holds
 from msgspec import Struct
 from msgspec.structs import replace
 from nats.aio.client import Client
@@ -65,6 +65,14 @@ class Entry(Struct, frozen=True):
     expected: Expected | None = None
     about: str = ""
     causation: str | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+
+
+class _Taken(Struct, frozen=True):
+    """The id of an event that expects nothing is the id of somebody else's message, which stands at this sequence."""
+
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,59 +109,93 @@ class EventLog:
         """Store these events, which stand or fall together and follow each other in the stream, or learn that
         they can't be.
 
-        One expectation guards the whole unit; without any they are stored unless an id of theirs was stored within
-        the last hour. Raises
-        LogUnavailable when there is no certainty within patience_s, LogRefused, and InvalidEvent for what JSON can't
-        hold. Nothing is sent once patience_s has passed, however long the process was stopped in between.
+        One expectation guards the whole unit. A single event may go without any: then it is stored unless its id was
+        stored on its subject within the last hour. Raises LogUnavailable when there is no certainty within
+        patience_s, LogRefused, and InvalidEvent for what JSON can't hold. Nothing is sent once patience_s has
+        passed, however long the process was stopped in between.
         """
-        guarded = any(entry.expected for entry in entries)
-        unit = tuple(self._message(entry, guarded=guarded) for entry in entries)
+        unit = self._unit(entries)
         give_up = monotonic_s() + patience_s
         while True:
             answer = await self._commit(unit)
-            if answer is not None:
-                return tuple(Appended(sequence, answer.duplicate) for sequence in answer.sequences)
-            if (settled := await self._settle(entries)) is not None:
+            if answer is not None and not answer.duplicate:
+                return tuple(Appended(sequence) for sequence in answer.sequences)
+            settled = await self._settle(entries, answer)
+            if isinstance(settled, _Taken):
+                unit = (self._by_id(entries[0], f"{entries[0].id}~{settled.sequence}"),)
+                continue
+            if settled is not None:
                 return settled
             await asyncio.sleep(_BETWEEN_TRIES_S)
             if monotonic_s() > give_up:
                 subject = entries[0].subject
                 raise LogUnavailable(f"NATS did not confirm an event on {subject} within {patience_s:g} s")
 
-    def _message(self, entry: Entry, *, guarded: bool) -> Message:
-        """guarded: an expectation keeps it from being stored twice. Then it goes without a Nats-Msg-Id: strangers can
-        choose those too, and with ours would keep the event out."""
-        body = codec.encode(
+    def _unit(self, entries: Sequence[Entry]) -> Unit:
+        """The stream knows a repeat of it by what it expects; of one event that expects nothing, by its id."""
+        if len(entries) == 1 and entries[0].expected is None:
+            return (self._by_id(entries[0], entries[0].id),)
+        assert any(entry.expected for entry in entries), "a repeat would be stored twice"
+        return tuple(self._by_expectation(entry) for entry in entries)
+
+    def _by_id(self, entry: Entry, id: str) -> Message:
+        return Message(entry.subject, self._body(entry), {"Nats-Expected-Stream": subjects.STREAM, "Nats-Msg-Id": id})
+
+    def _by_expectation(self, entry: Entry) -> Message:
+        """Without a Nats-Msg-Id: strangers can choose those too, and with ours would keep the event out."""
+        if (expected := entry.expected) is None:
+            return Message(entry.subject, self._body(entry), {"Nats-Expected-Stream": subjects.STREAM})
+        headers = expecting(expected.filter, expected.sequence)
+        return Message(entry.subject, self._body(entry), headers, aggregate=expected.filter)
+
+    def _body(self, entry: Entry) -> bytes:
+        return codec.encode(
             entry.event,
             id=entry.id,
             source=self.source,
             time=self.clock.now(),
             about=entry.about,
             causation=entry.causation,
+            correlation_id=entry.correlation_id,
+            traceparent=entry.traceparent,
         )
-        headers = {"Nats-Expected-Stream": subjects.STREAM} | ({} if guarded else {"Nats-Msg-Id": entry.id})
-        if (expected := entry.expected) is None:
-            return Message(entry.subject, body, headers)
-        headers |= expecting(expected.filter, expected.sequence)
-        return Message(entry.subject, body, headers, aggregate=expected.filter)
 
     async def append_to_run(
         self, run: Run, event: RunEvent, *, by: str, causation: str | None = None, patience_s: float = 10.0
-    ) -> Appended | Conflict:
-        """Append to a run, expecting it to be as `run` has it.
+    ) -> Run | Conflict:
+        """Append to a run, expecting it to be as `run` has it; the run with the event.
 
-        by: the writer, unique to its delivery or request: a process would take its own old event for the new one.
+        Conflict: the run has gone on without this event, or past it; read it again. by: the writer, unique to its
+        delivery or request: a process would take its own old event for the new one. Raises as append_unit does.
         """
         name = RUN_EVENT_NAME[type(event)]
-        return await self.append(
+        entry = Entry(
             subjects.run_event(run.job_type, run.id, name),
             event,
             id=f"{run.id}.{run.version}.{name}.{by}",
             expected=Expected(subjects.run_aggregate(run.job_type, run.id), run.version),
             about=str(run.id),
             causation=causation,
-            patience_s=patience_s,
+            correlation_id=run.correlation_id,
+            traceparent=run.traceparent,
         )
+        answer = await self.append_unit([entry], patience_s=patience_s)
+        if isinstance(answer, Conflict):
+            return answer
+        (appended,) = answer
+        if appended.duplicate:
+            return await self._still(run, appended.sequence)
+        # Folded with our time instead of the stream's, which no decision depends on.
+        return evolve(run, Recorded(appended.sequence, entry.subject, self.clock.now(), entry.id, event, self.source))
+
+    async def _still(self, run: Run, sequence: int) -> Run | Conflict:
+        """The run, if the event at this sequence still has the last word. Found by reading back, perhaps long after it
+        was stored: others may have written since."""
+        found = await self.read_run(run.id)
+        if found is None:
+            return Conflict()
+        now = found[0]
+        return now if now.version == sequence or holds(now, sequence) else Conflict()
 
     async def _commit(self, unit: Unit) -> Stored | None:
         """None where the answer needs a look at the aggregate, or none came. Raises LogRefused, LogClosed."""
@@ -168,27 +210,46 @@ class EventLog:
             case _:
                 return answer
 
-    async def _settle(self, entries: Sequence[Entry]) -> tuple[Appended, ...] | Conflict | None:
-        """What the aggregate of the first entry that expects something says; None: nothing new, or NATS is silent."""
+    async def _settle(
+        self, entries: Sequence[Entry], answer: Stored | None
+    ) -> tuple[Appended, ...] | Conflict | _Taken | None:
+        """What stands in the aggregates now; None: nothing new yet, or NATS does not answer."""
+        if len(entries) == 1 and entries[0].expected is None:
+            return await self._recognise(entries[0], answer) if answer else None
+        begins: set[int | None] = set()
         for place, entry in enumerate(entries):
             if entry.expected is not None:
-                settled = await self._look(entry.id, entry.expected)
-                if not isinstance(settled, Appended):
-                    return settled
-                first = settled.sequence - place
-                return tuple(Appended(first + each, duplicate=True) for each in range(len(entries)))
-        return None
+                found = await self._find(entry.id, entry.expected)
+                if isinstance(found, Conflict):
+                    return found
+                begins.add(None if found is None else found - place)
+        if None in begins:
+            return None
+        # They stand side by side, because they were stored as one.
+        first, *others = [begin for begin in begins if begin is not None]
+        return Conflict() if others else tuple(Appended(first + n, duplicate=True) for n in range(len(entries)))
 
-    async def _look(self, id: str, expected: Expected) -> Appended | Conflict | None:
-        """What stands in the aggregate now; None: nothing new yet, or NATS does not answer."""
+    async def _find(self, id: str, expected: Expected) -> int | Conflict | None:
+        """Where our event stands in the aggregate; Conflict: another came first; None: nothing that can be seen yet."""
         try:
             newer = await self.read(expected.filter, start=expected.sequence + 1)
         except LogUnavailable:
             return None
-        for recorded in newer:
-            if recorded.id == id:
-                return Appended(recorded.sequence, duplicate=True)
-        return Conflict() if newer else None
+        ours = [recorded.sequence for recorded in newer if recorded.id == id]
+        return ours[0] if ours else Conflict() if newer else None
+
+    async def _recognise(self, entry: Entry, answer: Stored) -> tuple[Appended, ...] | _Taken | None:
+        """Of an event that expects nothing: a duplicate is ours if it stands where ours would."""
+        (sequence,) = answer.sequences
+        try:
+            found = await self.get(sequence)
+        except (InvalidEvent, InvalidName):
+            return _Taken(sequence)
+        except LogUnavailable:
+            return None
+        if found is None:
+            return None
+        return (Appended(sequence, duplicate=True),) if found.subject == entry.subject else _Taken(sequence)
 
     async def last(self, filter: str) -> Recorded | None:
         """The newest event that the filter selects, if there is one; as Unknown where it can't be decoded.

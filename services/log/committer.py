@@ -112,7 +112,7 @@ class Committer:
     def _launch(self) -> None:
         self._launching = False
         while self._waiting:
-            if self._wire.atomic and self._messages >= WORTH and self._batches < _BATCHES_IN_FLIGHT:
+            if self._messages >= WORTH and self._batches < _BATCHES_IN_FLIGHT and self._wire.atomic:
                 self._batches += 1
                 self._start(self._batch(self._take()))
             elif self._alone < WORTH:
@@ -233,7 +233,10 @@ class NatsWire:
     @property
     def atomic(self) -> bool:
         version = self._connection.connected_server_version
-        return (version.major, version.minor, version.patch) >= _ATOMIC_SINCE
+        try:
+            return (version.major, version.minor, version.patch) >= _ATOMIC_SINCE
+        except ValueError:  # one of somebody's own making
+            return False
 
     async def one(self, message: Message) -> Answer:
         return await self._request(message, message.headers)

@@ -111,6 +111,15 @@ class _Page(Struct, frozen=True):
     consumers: list[ConsumerInfo] | None = None
 
 
+class _SubjectCounts(Struct, frozen=True):
+    subjects: dict[str, int] = {}
+
+
+class _Subjects(Struct, frozen=True):
+    state: _SubjectCounts
+    total: int = 0
+
+
 class _Made(Struct, frozen=True):
     """Of an answer that says no more than that it was done."""
 
@@ -127,6 +136,17 @@ def prefix(connection: Client) -> str:
 async def stream_info(connection: Client, stream: str = subjects.STREAM) -> StreamInfo:
     """Raises NoStream."""
     return await _call(connection, f"STREAM.INFO.{stream}", None, StreamInfo)
+
+
+async def subjects_of(connection: Client, filter: str) -> list[str]:
+    """The subjects in the stream that the filter selects."""
+    found: dict[str, int] = {}
+    while True:
+        query = {"subjects_filter": filter, "offset": len(found)}
+        page = await _call(connection, f"STREAM.INFO.{subjects.STREAM}", query, _Subjects)
+        found |= page.state.subjects
+        if not page.state.subjects or len(found) >= page.total:
+            return list(found)
 
 
 async def create_stream(connection: Client, config: Mapping[str, Any]) -> None:

@@ -25,8 +25,8 @@ import msgspec
 import structlog
 from kronik import Job, Params, subjects
 from kronik.errors import InvalidEvent, InvalidName
-from kronik.events import Abandoned, Cancelled, Completed, Failed, Recorded, Retrying, RunEvent, Started
-from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, evolve, holds
+from kronik.events import Abandoned, Cancelled, Completed, Failed, Retrying, RunEvent, Started
+from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, holds
 from kronik.text import clean
 from msgspec.structs import replace
 from nats.aio.msg import Msg
@@ -50,6 +50,7 @@ log = logs.get()
 Why = Literal["cancel", "drain", "lost"]
 Conclusion = Abandoned | Retrying | Completed | Failed | Cancelled
 _APPEND_PAUSE_S = 1.0
+_LOOK_AGAIN = timedelta(seconds=5)
 _TO_ANOTHER_RELEASE_NS = 500_000_000
 
 
@@ -161,7 +162,9 @@ class Attempts:
                     log.warning("delivery_too_old", last=run.version)
                     return None
                 case Wait():
-                    return await self._come_back(run.id, step.until)
+                    # No longer than that at once: our clock may be wrong, and put right in a moment.
+                    log.info("not_due_yet", until=step.until.isoformat())
+                    return await self._come_back(run.id, min(step.until - now, _LOOK_AGAIN))
                 case Started() if self.draining.is_set():
                     return await self._reply(run.id, b"-NAK")
                 case Abandoned() if run.token != token:
@@ -169,7 +172,7 @@ class Attempts:
                     return None
                 case Abandoned() if (truce_s := self.leases.truce_s()) > 0:
                     log.info("holder_may_be_back", incarnation=run.incarnation, truce_s=truce_s)
-                    return await self._come_back(run.id, now + timedelta(seconds=truce_s))
+                    return await self._come_back(run.id, timedelta(seconds=truce_s))
                 case Started() | Abandoned() | Failed() | Cancelled():
                     failpoint(f"before_{type(step).__name__.lower()}")
                     won = await self._append(holding, step)
@@ -203,12 +206,7 @@ class Attempts:
         if isinstance(answer, Conflict):
             holding.run = await self._read(run)
             return False
-        if answer.duplicate:
-            # Found by reading back, perhaps long after it was stored: others may have written since.
-            holding.run = await self._read(run)
-            return holding.run.version == answer.sequence or holds(holding.run, answer.sequence)
-        # Folded with our time instead of the stream's, which nothing here depends on.
-        holding.run = evolve(run, Recorded(answer.sequence, "", self.log.clock.now(), "", event))
+        holding.run = answer
         return True
 
     async def _attempt(self, job: Job, holding: Holding, given: Params, now: datetime) -> None:
@@ -263,15 +261,15 @@ class Attempts:
             case Completed() | Failed() | Cancelled():
                 await self._reply(run_id, b"+ACK")
             case Retrying():
-                await self._come_back(run_id, event.retry_at)
+                await self._come_back(run_id, timedelta(milliseconds=event.wait_ms or 0))
             case Abandoned():
                 await self._hand_back(run_id, b"-NAK")
             case _:
                 assert_never(event)
 
-    async def _come_back(self, run_id: int, at: datetime) -> None:
-        """Hand the delivery back until `at`. One that comes earlier is handed back again, by the run's retry_at."""
-        delay_ns = max(0, (at - self.log.clock.now()) // timedelta(microseconds=1)) * 1000
+    async def _come_back(self, run_id: int, after: timedelta) -> None:
+        """Hand the delivery back for so long, by the server's clock. One that comes earlier is handed back again."""
+        delay_ns = max(0, after // timedelta(microseconds=1)) * 1000
         await self._hand_back(run_id, b'-NAK {"delay": %d}' % delay_ns)
 
     async def _hand_back(self, run_id: int, answer: bytes) -> None:

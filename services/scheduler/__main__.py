@@ -20,6 +20,7 @@ from services.log.provision import wait_for_streams
 from services.log.stored import Stored
 from services.log.subscription import StreamReplaced, Subscription
 from services.scheduler import schedules
+from services.scheduler.beginning import begin
 from services.scheduler.ledger import Ledger
 from services.scheduler.loop import Scheduler
 from services.scheduler.open_runs import OpenRuns
@@ -87,7 +88,8 @@ async def _schedule_and_reconcile(
         await quotas.take(batch)
 
     schedules_feed = Subscription(connection, f"{name}-schedules", take, filter=schedules.FILTER)
-    runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
+    position = await begin(event_log, runs)
+    runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True, position=position)
     ledger = Ledger(event_log)
     scheduler = Scheduler(event_log, ledger, time, known, schedules_feed, runs, runs_feed)
     reconciler = Reconciler(

@@ -30,6 +30,7 @@ EARLY: Final = timedelta(seconds=1)
 _JOBS_AT_ONCE: Final = 100
 """Their last events per subject are at most a thousand, the most that the server gives at once."""
 _FIRST_STEP_BACK: Final = 1_000
+_PATIENCE_S: Final = 5.0
 
 
 class Position(Struct, frozen=True):
@@ -125,7 +126,7 @@ class Ledger:
         stream_now: the stream's own time. Raises LogUnavailable, LogRefused.
         """
         entries = _entries(job, position, decisions, uuid.uuid4().hex[:12])
-        answer = await self._log.append_unit(entries)
+        answer = await self._log.append_unit(entries, patience_s=_PATIENCE_S)
         if isinstance(answer, Conflict):
             return None
         return _written(job, position, decisions, [each.sequence for each in answer], entries, stream_now)

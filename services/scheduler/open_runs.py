@@ -80,10 +80,6 @@ class OpenRuns:
         """The ids of the job's open runs, the oldest first."""
         return list(self._runs.get(job_type, ()))
 
-    def newest(self, job_type: str) -> int:
-        """The id of the job's newest open run, 0 for none."""
-        return next(reversed(self._runs.get(job_type, {})), 0)
-
     def queued(self, job_type: str) -> list[int]:
         """The ids of those of the job's runs that have not begun, the oldest first."""
         return [run_id for run_id, latest in self._runs.get(job_type, {}).items() if latest.event == "triggered"]

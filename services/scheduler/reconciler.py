@@ -25,8 +25,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kronik import KronikError, subjects
+from kronik.endings import Finding, end_of_cancelled, next_event
 from kronik.events import Abandoned, Cancelled, Failed, Recorded
-from kronik.run import Run, evolve
+from kronik.run import Run
 from msgspec import Struct
 from msgspec.structs import replace
 from nats.errors import Error as NatsError
@@ -37,7 +38,6 @@ from services.infra.failpoints import failpoint
 from services.log import jetstream
 from services.log.append import Conflict, EventLog
 from services.log.subscription import Subscription
-from services.scheduler.endings import Finding, end_of_cancelled, next_event
 from services.scheduler.open_runs import OpenRuns
 from services.scheduler.schedules import Schedules
 
@@ -45,6 +45,8 @@ log = logs.get()
 
 _AT_ONCE: Final = 500
 """Runs of one job that are ended in one pass."""
+_SOURCES: Final = "/kronik/scheduler/"
+"""What events of reconcilers name as their source."""
 _LOOK_EVERY_S: Final = 5.0
 _LOOK_MAY_TAKE_S: Final = 10.0
 
@@ -180,7 +182,7 @@ class Reconciler:
         """How long to wait with a run that was read; None: no longer."""
         if run.phase == "executing":
             return run.timeout_ms / 1000 + 2 * self.after_s
-        if finding == "silent" and not events[-1].id.rpartition(".abandoned.")[2].startswith("reconciler-"):
+        if finding == "silent" and not events[-1].source.startswith(_SOURCES):
             # A runner gave the attempt up, and the run waits for its next one.
             return math.inf
         return None
@@ -201,7 +203,4 @@ class Reconciler:
     async def _append(self, run: Run, event: Abandoned | Failed | Cancelled) -> Run | None:
         """The run with the event; None where somebody else wrote. Raises LogUnavailable."""
         answer = await self.log.append_to_run(run, event, by=self.by)
-        if isinstance(answer, Conflict):
-            return None
-        recorded = Recorded(answer.sequence, "", self.log.clock.now(), "", event)
-        return evolve(run, recorded)
+        return None if isinstance(answer, Conflict) else answer

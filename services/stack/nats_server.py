@@ -1,10 +1,12 @@
 """The embedded nats-server: its configuration, its command, and when it answers."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kronik import KronikError
@@ -29,6 +31,9 @@ jetstream {{
 """
 
 
+_ROUTE_PORT = 6222
+
+
 class NatsServerMissing(KronikError):
     """There is no nats-server binary; the message says where it was looked for."""
 
@@ -49,6 +54,16 @@ INCLUDED = "include accounts.conf\n"
 def config(*, port: int, store: Path, accounts: str = "", extra: str = "") -> str:
     """The configuration file's text. accounts: who may do what, see log.accounts; without it everybody may all."""
     return _CONFIG.format(host=LOOPBACK, port=port, store=store, accounts=accounts, extra=extra)
+
+
+def routes(password: str, nodes: Sequence[str]) -> str:
+    """What stands inside `cluster`: where the other nodes are, and the password without which none joins.
+
+    nodes: each as host or host:port.
+    """
+    addresses = [f"nats://route:{password}@{node if ':' in node else f'{node}:{_ROUTE_PORT}'}" for node in nodes]
+    authorization = {"user": "route", "password": password, "timeout": 3}
+    return f"authorization: {json.dumps(authorization)}\nroutes: {json.dumps(addresses)}\n"
 
 
 def command(config_file: Path) -> Command:

@@ -41,7 +41,10 @@ def _as_json(recorded: Recorded) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recorded_message_is_read_as_it_always_was(name: str) -> None:
-    assert _as_json(_read(_load(name))) == _load(f"{name}.expected")
+    """What later readers read besides is no change."""
+    expected = _load(f"{name}.expected")
+    read = _as_json(_read(_load(name)))
+    assert {field: read[field] for field in expected} == expected
 
 
 def test_every_type_and_every_old_version_has_a_sample() -> None:

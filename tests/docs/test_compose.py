@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from services.cli.__main__ import COMMANDS
-from services.cli.nats_config import Passwords
+from services.cli.nats_config import NatsConfigSettings
 from services.cli.setup import MigrateSettings
 from services.infra import settings
 from tests.docs.markdown import ROOT
@@ -23,7 +23,7 @@ READS: dict[str, type[msgspec.Struct]] = {
     "runner": settings.RunnerSettings,
     "provision": settings.ProvisionSettings,
     "migrate": MigrateSettings,
-    "nats-config": Passwords,
+    "nats-config": NatsConfigSettings,
 }
 HEYNABO = {f"KRONIK_HEYNABO_{name}" for name in ("URL", "USERNAME", "PASSWORD", "CRON")}
 
@@ -78,12 +78,21 @@ def test_each_service_comes_as_its_own_user_to_every_node() -> None:
 
 def test_the_servers_include_what_nats_config_writes() -> None:
     """nats-server looks for an included file from the including one's directory on, even behind a slash."""
-    included = re.search(r"^include (\S+)$", (ROOT / "deploy" / "nats.conf").read_text(), re.MULTILINE)
-    assert included
+    included = re.findall(r"^\s*include (\S+)$", (ROOT / "deploy" / "nats.conf").read_text(), re.MULTILINE)
     written = SERVICES["nats-config"]["command"][-1]
     ((volume, place),) = (each.split(":")[:2] for each in SERVICES["nats-config"]["volumes"])
     for node in ("nats-1", "nats-2", "nats-3"):
         mounts = dict(each.split(":")[:2] for each in SERVICES[node]["volumes"])
         config = SERVICES[node]["command"][-1]
         assert mounts["./deploy/nats.conf"] == config
-        assert f"{config.rpartition('/')[0]}/{included[1]}" == mounts[volume] + written.removeprefix(place)
+        beside = mounts[volume] + written.removeprefix(place).rpartition("/")[0]
+        assert {f"{config.rpartition('/')[0]}/{name}" for name in included} == {
+            mounts[volume] + written.removeprefix(place),
+            f"{beside}/routes.conf",
+        }
+
+
+def test_nobody_outside_asks_a_server_how_it_does() -> None:
+    conf = (ROOT / "deploy" / "nats.conf").read_text()
+    assert re.findall(r'^http.*"(.*)"$', conf, re.MULTILINE) == ["127.0.0.1:8222"]
+    assert all("ports" not in SERVICES[node] for node in ("nats-1", "nats-2", "nats-3", "postgres"))

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import random
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -15,10 +14,9 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from services.log.accounts import ADMINISTRATOR, RUNNER
 from services.log.provision import ProvisionFailed, provision
-from services.stack import nats_server
-from services.stack.port import find_free
-from tests import servers
+from tests import servers, shipped
 from tests.faults.load import Load
 from tests.faults.raw_stream import RawStream, Verdict, connect, judge, until
 from tests.faults.workshop import forgotten_sockets, logs
@@ -155,17 +153,24 @@ def check(stream: RawStream, acknowledged: Iterable[int]) -> Verdict:
 async def stage(seed: int, *, nodes: int = 1, on: NatsServer | None = None) -> AsyncIterator[Stage]:
     """A stage with the streams made and nobody on it. Its logs are kept when something fails on it.
 
+    nodes: 1, where everybody may do everything, or the 3 of compose.yaml, with its configuration and its users.
+
     on: a server that runs already, instead of so many new nodes.
     """
     with forgotten_sockets(), logs() as directory, _servers(nodes) if on is None else nullcontext([on]) as running:
-        url = ",".join(server.url for server in running)
-        async with connect(url) as connection:
+        async with connect(_url(running, ADMINISTRATOR)) as connection:
             await _provision(connection, nodes)
-            made = Stage(running, url, connection, RawStream(connection), random.Random(seed), directory)
+            runners = _url(running, RUNNER)
+            made = Stage(running, runners, connection, RawStream(connection), random.Random(seed), directory)
             try:
                 yield made
             finally:
                 made.clean_up()
+
+
+def _url(running: list[NatsServer], user: str) -> str:
+    """On a cluster, which is the shipped one, each comes as its own user."""
+    return ",".join(server.user(user) if server.passwords else server.url for server in running)
 
 
 @asynccontextmanager
@@ -187,39 +192,8 @@ def _servers(nodes: int) -> Iterator[list[NatsServer]]:
         with servers.nats() as server:
             yield [server]
     else:
-        with cluster(nodes) as running:
-            yield running
-
-
-@contextmanager
-def cluster(nodes: int) -> Iterator[list[NatsServer]]:
-    """A JetStream cluster on this machine; node i is named n<i>."""
-    ports: list[int] = []
-    for _ in range(2 * nodes):
-        ports.append(find_free(ports))
-    clients, routes = ports[:nodes], ports[nodes:]
-    with tempfile.TemporaryDirectory(prefix="kronik-test-cluster-", ignore_cleanup_errors=True) as directory:
-        made = [_node(Path(directory), index, clients[index], routes) for index in range(nodes)]
-        try:
-            for node in made:
-                node.start()
-            yield made
-        finally:
-            for node in made:
-                node.stop()
-
-
-def _node(directory: Path, index: int, port: int, routes: list[int]) -> NatsServer:
-    home = directory / f"n{index}"
-    home.mkdir()
-    others = ", ".join(f'"nats://127.0.0.1:{route}"' for route in routes)
-    extra = (
-        f"server_name: n{index}\n"
-        f'cluster {{ name: kronik, listen: "127.0.0.1:{routes[index]}", no_advertise: true, routes: [{others}] }}'
-    )
-    config = home / "nats.conf"
-    config.write_text(nats_server.config(port=port, store=home / "store", extra=extra))
-    return NatsServer(nats_server.command(config), port, home / "nats.log")
+        with shipped.cluster() as cluster:
+            yield cluster.servers
 
 
 async def _provision(connection: Client, replicas: int) -> None:

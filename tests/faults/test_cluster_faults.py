@@ -4,12 +4,16 @@ import asyncio
 import json
 import time
 
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from services.log.accounts import SYSTEM
 from tests.faults.figures import Report, report, scenario, spread
+from tests.faults.raw_stream import connect
 from tests.faults.stage import Stage, stage, under_load
 from tests.faults.test_nats_faults import assert_same_processes, works_again
 from tests.servers import NatsServer
+from tests.shipped import NODES
 
 
 @scenario("kill -9 nats-server under load, leader of three", few=1, full=50)
@@ -38,7 +42,47 @@ async def killed_leaders(rounds: int, seed: int) -> Report:
 async def stream_leader(scene: Stage) -> NatsServer:
     """The server that leads JOBS now."""
     cluster = await _cluster(scene)
-    return scene.servers[int(cluster["leader"].removeprefix("n"))]
+    return scene.servers[NODES.index(cluster["leader"])]
+
+
+@scenario("three nodes restarted one at a time, six runners", few=1, full=5)
+async def restarted_nodes(rounds: int, seed: int) -> Report:
+    """As a rolling update does it. Afterwards every connection is back, of every process, and none was replaced."""
+    async with stage(seed, nodes=3) as scene:
+        names = await scene.crew(6)
+        async with under_load(scene, seed, per_s=3) as load:
+            for node in scene.servers * rounds:
+                node.stop()
+                node.start()
+                await all_current(scene)
+        back_s = await all_connected(scene, {f"runner-{name}{which}" for name in names for which in ("", "-leases")})
+        verdict = await scene.settle(load, within_s=120)
+        assert_same_processes(scene, names)
+    return report(f"{3 * rounds} restarts", verdict, figures=f"the last connection is back after {back_s:.1f} s")
+
+
+async def all_connected(scene: Stage, wanted: set[str], within_s: float = 60) -> float:
+    """Wait until the servers know a connection of each of these names; how long it took."""
+    began = time.monotonic()
+    async with connect(",".join(server.user(SYSTEM) for server in scene.servers)) as system:
+        while missing := wanted - await _connections(system):
+            assert time.monotonic() - began < within_s, f"not connected: {missing}"
+            await asyncio.sleep(0.2)
+    return time.monotonic() - began
+
+
+async def _connections(system: Client) -> set[str]:
+    """The names of all clients of all servers."""
+    answers, names = await system.subscribe(inbox := system.new_inbox()), set()
+    await system.publish("$SYS.REQ.SERVER.PING.CONNZ", b'{"auth":true,"limit":1024}', reply=inbox)
+    try:
+        while True:
+            answer = json.loads((await answers.next_msg(timeout=0.5)).data)
+            names |= {each.get("name", "") for each in answer["data"]["connections"]}
+    except (NatsError, TimeoutError):
+        return names
+    finally:
+        await answers.unsubscribe()
 
 
 async def all_current(scene: Stage, within_s: float = 60) -> None:
@@ -66,6 +110,10 @@ async def _cluster(scene: Stage, within_s: float = 60) -> dict:  # type: ignore[
             pass
         assert time.monotonic() < give_up, f"no leader within {within_s:g} s"
         await asyncio.sleep(0.1)
+
+
+async def test_every_connection_is_back_when_the_nodes_were_restarted() -> None:
+    await restarted_nodes()
 
 
 async def test_nothing_acknowledged_is_lost_when_the_leader_is_killed() -> None:

@@ -278,13 +278,17 @@ def test_waiting_names_the_run_and_survives_the_api(up: Up) -> None:
     with subprocess.Popen(command.argv, cwd=up.home, stdout=pipe, stderr=pipe, text=True, **options) as waiting:
         assert waiting.stderr is not None
         id = waiting.stderr.readline().partition(" run ")[2].split()[0]
-        processes = json.loads((up.state / "processes.json").read_text())
-        os.kill(next(one["pid"] for one in processes if one["name"] == "api"), signal.SIGKILL)
+        kill_the_api(up)
         assert "trying again" in waiting.stderr.readline()
         fail_sandbox(up, "none")
         said, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0
     assert f"HEYNABO_IMPORT run {id}" in said
+
+
+def kill_the_api(up: Up) -> None:
+    processes = json.loads((up.state / "processes.json").read_text())
+    os.kill(next(one["pid"] for one in processes if one["name"] == "api"), signal.SIGKILL)
 
 
 def test_a_job_is_paused_scheduled_and_retired(up: Up) -> None:
@@ -304,12 +308,23 @@ def test_a_job_is_paused_scheduled_and_retired(up: Up) -> None:
     assert up.kronik("schedule", job, "--tz", "CEST").returncode == 2
 
 
+def wait_for_bulk(up: Up, id: str) -> str:
+    """The first look may come while the API is away."""
+    for _ in range(30):
+        found = up.kronik("bulk", "show", id, "--wait", "--json")
+        if found.returncode == 0:
+            return found.stdout
+    raise AssertionError(found.stderr)
+
+
 def test_many_runs_are_run_again_once(up: Up, run: dict[str, Any]) -> None:
     which = ("--job", "DAILY_MAINTENANCE", "--to", run["completedAt"])
     plan = answered(up, "bulk", "rerun", *which, "--dry-run")
     assert plan["selected"] == plan["eligible"] + sum(left["count"] for left in plan["left"])
     assert up.kronik("bulk", "rerun", *which).returncode == 2
-    work = answered(up, "bulk", "rerun", *which, "--yes", "--wait")
+    begun = answered(up, "bulk", "rerun", *which, "--yes")
+    kill_the_api(up)
+    work = json.loads(wait_for_bulk(up, begun["id"]))
     assert (work["status"], work["done"]) == ("finished", plan["eligible"])
     assert answered(up, "bulk", "rerun", *which, "--dry-run")["eligible"] == 0
     assert [one["id"] for one in answered(up, "bulk", "list")] == [work["id"]]
@@ -325,6 +340,28 @@ def test_what_a_filter_selects_is_written_to_a_file(up: Up, run: dict[str, Any])
     assert run["id"] in [one["id"] for one in lines]
     assert up.kronik("export").stdout.startswith("id,jobType,status")
     assert up.kronik("export", "--status", "LOST").returncode == 2
+
+
+def test_json_is_what_the_api_answers(up: Up, run: dict[str, Any]) -> None:
+    id = run["id"]
+    said = {
+        ("history", "--limit", "3", "--before", str(id + 1)): f"job-run?limit=3&before={id + 1}",
+        ("jobs",): "job",
+        ("slots",): "slot",
+        ("parked",): "parked",
+        ("schedule", "HEYNABO_IMPORT"): "job/HEYNABO_IMPORT",
+        ("logs", str(id)): f"job-run/{id}/logs",
+        ("bulk", "list"): "bulk",
+    }
+    for arguments, path in said.items():
+        assert (arguments, answered(up, *arguments)) == (arguments, up.call("GET", f"/api/admin/{path}"))
+    shown = answered(up, "show", str(id))
+    assert set(shown) == {"id", "jobType", "traceback", "events"}
+    assert {frozenset(event) for event in shown["events"]} == {
+        frozenset({"sequence", "time", "subject", "id", "type", "data"})
+    }
+    assert set(answered(up, "env")) == {"natsUrl", "url", "token"}
+    assert "by admin" in up.kronik("show", str(id)).stdout
 
 
 def test_the_run_is_named_on_the_narrowest_terminal(up: Up, run: dict[str, Any]) -> None:

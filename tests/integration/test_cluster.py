@@ -1,15 +1,12 @@
 """The cluster of compose.yaml, as far as it goes without Docker: three nats-servers with the shipped configuration,
 the users that `kronik nats-config` writes, streams in three copies, and a run from trigger to result."""
 
-import contextlib
+import asyncio
 import gc
 import json
-import os
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nats
@@ -18,95 +15,63 @@ from kronik import subjects
 from nats.aio.client import Client
 
 from services.infra.clock import SystemClock
-from services.log import accounts as nats_users
 from services.log import connection as nats_connection
 from services.log.append import EventLog
-from services.stack import nats_server
 from services.stack.port import find_free
+from tests import servers, shipped
 from tests.processes import runner
 from tests.runs import finished, trigger
-from tests.servers import NatsServer
-
-SHIPPED = Path(__file__).parents[2] / "deploy" / "nats.conf"
-NODES = ("nats-1", "nats-2", "nats-3")
-PASSWORDS = {user: f"{user}-secret.1~2" for user in nats_users.USERS}
-
-
-@dataclass
-class Cluster:
-    servers: list[NatsServer]
-    accounts: Path
-
-    def url(self, user: str) -> str:
-        return ",".join(nats_users.url(user, PASSWORDS[user], server.port) for server in self.servers)
-
-    def service(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """`kronik service`, with the settings of compose.yaml."""
-        return kronik(
-            "service",
-            *arguments,
-            **passwords(),
-            KRONIK_NATS_URL=self.url("operator"),
-            KRONIK_NATS_ACCOUNTS=str(self.accounts),
-        )
-
-
-def kronik(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        (sys.executable, "-m", "services.cli", *arguments),
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def passwords() -> dict[str, str]:
-    return {f"KRONIK_NATS_{user.upper()}_PASSWORD": password for user, password in PASSWORDS.items()}
+from tests.shipped import NODES, Cluster, kronik, passwords
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    home = tmp_path_factory.mktemp("cluster")
-    accounts = home / "accounts"
-    accounts.mkdir()
-    written = kronik("nats-config", "--output", str(accounts / "accounts.conf"), **passwords())
-    assert written.returncode == 0, written.stderr
-    with contextlib.ExitStack() as stack:
-        servers, routes = [], {node: find_free() for node in NODES}
-        for node in NODES:
-            server = _node(home / node, node, routes, accounts)
-            stack.callback(server.kill)
-            servers.append(server)
-        for server in servers:
-            server.start()
-        yield Cluster(servers, accounts / "accounts.conf")
+def cluster() -> Iterator[Cluster]:
+    with shipped.cluster() as made:
+        yield made
 
 
-def _node(home: Path, node: str, routes: dict[str, int], accounts: Path) -> NatsServer:
-    home.mkdir()
-    (home / "accounts").symlink_to(accounts)
-    port, text = find_free(avoid=routes.values()), SHIPPED.read_text()
-    for shipped, here in (
-        ("$NODE", f'"{node}"'),
-        ("0.0.0.0:4222", f"127.0.0.1:{port}"),
-        ('http: "0.0.0.0:8222"\n', ""),
-        ("0.0.0.0:6222", f"127.0.0.1:{routes[node]}"),
-        ('"/data"', f'"{home / "data"}"'),
-        *((f"{other}:6222", f"127.0.0.1:{routes[other]}") for other in NODES),
-    ):
-        assert shipped in text, f"deploy/nats.conf has no {shipped}"
-        text = text.replace(shipped, here)
-    config = home / "nats.conf"
-    config.write_text(text)
-    return NatsServer(nats_server.command(config), port, home / "nats.log", passwords=PASSWORDS)
+def test_a_server_without_the_password_does_not_join(cluster: Cluster) -> None:
+    """As a stranger would: with the addresses, and accounts of its own making."""
+    with servers.nats() as stranger:
+        config = Path(stranger.command.argv[-1])
+        routes = [f"nats://{who}127.0.0.1:{port}" for port in cluster.routes.values() for who in ("", "route:guess@")]
+        joined = config.read_text().replace("server_name: kronik", "server_name: stranger") + (
+            f'cluster {{ name: kronik, listen: "127.0.0.1:{find_free()}", routes: {json.dumps(routes)} }}\n'
+            f"{cluster.accounts.read_text()}"
+        )
+        stranger.stop()
+        config.write_text(joined)
+        stranger.start()
+        _until(lambda: cluster.servers[0].log.read_text().count("authentication error") >= 2)
+        assert asyncio.run(_joined(cluster)) == set(NODES)
+
+
+async def _joined(cluster: Cluster) -> set[str]:
+    """The servers that answer a request to all of them."""
+    system = await nats.connect(cluster.url("system").split(",")[0])
+    try:
+        answers = await system.subscribe(inbox := system.new_inbox())
+        await system.publish("$SYS.REQ.SERVER.PING", reply=inbox)
+        names: set[str] = set()
+        while True:
+            try:
+                names.add(json.loads((await answers.next_msg(timeout=1)).data)["server"]["name"])
+            except nats.errors.TimeoutError:
+                return names
+    finally:
+        await system.close()
+
+
+def _until(true: Callable[[], bool], within_s: float = 30) -> None:
+    give_up = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < give_up, "it did not come to that"
+        time.sleep(0.05)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nats-py forgets sockets it gave up
 async def test_a_run_on_three_nodes(cluster: Cluster) -> None:
-    made = kronik("provision", KRONIK_NATS_URL=cluster.url("provisioner"), KRONIK_REPLICAS="3")
-    assert made.returncode == 0, made.stderr
+    cluster.provision()
     added = cluster.service("add", "crm", "--queue", "9", "--json")
     assert added.returncode == 0, added.stderr
     crm = json.loads(added.stdout)

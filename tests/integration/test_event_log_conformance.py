@@ -18,6 +18,7 @@ from nats.aio.client import Client
 
 from services.infra.clock import SystemClock
 from services.log import append as module
+from services.log import committer
 from services.log import connection as nats_connection
 from services.log.append import Appended, Conflict, Entry, EventLog, Expected, LogUnavailable
 from services.log.provision import provision
@@ -35,7 +36,7 @@ class Stage(Protocol):
     log: EventLog
     near: EventLog
 
-    async def publish(self, subject: str, body: bytes) -> int: ...
+    async def publish(self, subject: str, body: bytes, id: str = "") -> int: ...
 
     def lose_answers(self) -> None: ...
 
@@ -54,8 +55,9 @@ class Real:
     near: EventLog
     network: Proxy
 
-    async def publish(self, subject: str, body: bytes) -> int:
-        return (await self.near.connection.jetstream().publish(subject, body)).seq
+    async def publish(self, subject: str, body: bytes, id: str = "") -> int:
+        headers = {"Nats-Msg-Id": id} if id else None
+        return (await self.near.connection.jetstream().publish(subject, body, headers=headers)).seq
 
     def lose_answers(self) -> None:
         self.network.drop_answers()
@@ -90,8 +92,8 @@ class InMemory:
             return Fate.LOST_AFTER if isinstance(request, Publish) else Fate.AWAY
         return Fate.FINE
 
-    async def publish(self, subject: str, body: bytes) -> int:
-        return self.stream.publish(subject, body).sequence  # type: ignore[union-attr]
+    async def publish(self, subject: str, body: bytes, id: str = "") -> int:
+        return self.stream.publish(subject, body, {"Nats-Msg-Id": id}).sequence  # type: ignore[union-attr]
 
     def lose_answers(self) -> None:
         self._losing = True
@@ -130,6 +132,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Answers are waited for a quarter of a second, so that what does not come is known soon."""
     with monkeypatch.context() as patched:
         patched.setattr(module, "_ANSWER_WITHIN_S", 0.25)
+        patched.setattr(committer, "_ANSWER_WITHIN_S", 0.25)
         yield
 
 
@@ -183,15 +186,18 @@ async def test_the_same_id_again_is_the_same_event(stage: Stage) -> None:
 async def test_a_run_goes_on_event_by_event(stage: Stage) -> None:
     run = await new_run(stage)
     started = await stage.log.append_to_run(run, STARTED, by="host-1")
-    assert isinstance(started, Appended)
+    assert isinstance(started, Run)
+    assert (started.phase, started.version) == ("executing", started.token)
     run = await read(stage.log, run)
-    assert (run.phase, run.version, run.token) == ("executing", started.sequence, started.sequence)
-    await stage.log.append_to_run(run, DONE, by="host-1")
+    assert (run.phase, run.version, run.token) == ("executing", started.version, started.version)
+    done = await stage.log.append_to_run(run, DONE, by="host-1")
+    assert isinstance(done, Run)
+    assert (done.status, done.result) == ("SUCCESS", {"ms": 1})
     found = await stage.log.read_run(run.id)
     assert found
     assert (found[0].status, found[0].result, found[0].ignored) == ("SUCCESS", {"ms": 1}, 0)
     assert [type(event.data) for event in found[1]] == [Triggered, Started, Completed]
-    assert [event.sequence for event in found[1]] == [run.id, started.sequence, found[0].version]
+    assert [event.sequence for event in found[1]] == [run.id, started.version, done.version]
 
 
 async def test_who_expects_the_past_conflicts(stage: Stage) -> None:
@@ -207,13 +213,13 @@ async def test_of_two_who_expect_the_same_one_wins(stage: Stage) -> None:
         answers = await asyncio.gather(
             stage.log.append_to_run(run, STARTED, by="host-1"), stage.near.append_to_run(run, STARTED, by="host-2")
         )
-        assert sorted(type(answer).__name__ for answer in answers) == ["Appended", "Conflict"]
+        assert sorted(type(answer).__name__ for answer in answers) == ["Conflict", "Run"]
 
 
 async def test_an_expectation_covers_every_subject_of_the_aggregate_and_no_other(stage: Stage) -> None:
     run, other = await new_run(stage), await new_run(stage)
     await stage.near.append_to_run(other, STARTED, by="near")
-    assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Appended)
+    assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Run)
     late = Expected(aggregate(run), 0)
     answer = await stage.log.append(f"jobs.run.NAP.{run.id}.completed", DONE, id="late", expected=late)
     assert answer == Conflict()
@@ -227,11 +233,12 @@ async def test_expecting_zero_is_expecting_nothing_there(stage: Stage) -> None:
 
 
 async def test_an_expected_append_again_is_found(stage: Stage) -> None:
-    run = await new_run(stage)
-    first = await stage.log.append_to_run(run, STARTED, by="host-1")
+    subject, wanted = f"jobs.run.NAP.{(run := await new_run(stage)).id}.started", Expected(aggregate(run), 0)
+    first = await stage.log.append(subject, STARTED, id="a", expected=wanted)
     assert isinstance(first, Appended)
     await stage.near.append_to_run(await read(stage.near, run), DONE, by="near")
-    assert await stage.log.append_to_run(run, STARTED, by="host-1") == Appended(first.sequence, duplicate=True)
+    again = await stage.log.append(subject, STARTED, id="a", expected=wanted)
+    assert again == Appended(first.sequence, duplicate=True)
 
 
 async def test_an_id_that_stands_elsewhere_keeps_nothing_out(stage: Stage) -> None:
@@ -272,6 +279,91 @@ async def test_a_unit_whose_answer_was_lost_is_found_whole(stage: Stage) -> None
     assert len(await stage.near.read("jobs.>")) == 2
 
 
+async def test_an_append_again_is_the_run_while_it_has_the_last_word(stage: Stage) -> None:
+    run = await new_run(stage)
+    started = await stage.log.append_to_run(run, STARTED, by="host-1")
+    assert isinstance(started, Run)
+    again = await stage.log.append_to_run(run, STARTED, by="host-1")
+    assert isinstance(again, Run)
+    assert (again.token, again.version) == (started.token, started.version)
+    await stage.near.append_to_run(started, CancelRequested(by="ADMIN:7"), by="near")
+    still = await stage.log.append_to_run(run, STARTED, by="host-1")
+    assert isinstance(still, Run)
+    assert (still.token, still.cancel_requested_by) == (started.token, "ADMIN:7")
+    await stage.near.append_to_run(still, DONE, by="near")
+    assert await stage.log.append_to_run(run, STARTED, by="host-1") == Conflict()
+
+
+async def test_a_strangers_message_with_the_id_of_an_append_is_not_taken_for_it(stage: Stage) -> None:
+    run = await new_run(stage)
+    await stage.publish(TRIGGER, b"{}", id=f"{run.id}.0.started.host-1")
+    await stage.publish(TRIGGER, b"{}", id="guessed")
+    assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Run)
+    ours = await stage.log.append("jobs.trigger.NAP.admin", Triggered(user_id="7"), id="guessed")
+    assert isinstance(ours, Appended)
+    stored = await stage.near.get(ours.sequence)
+    assert stored is not None
+    assert (stored.subject, stored.id, stored.data) == ("jobs.trigger.NAP.admin", "guessed", Triggered(user_id="7"))
+    again = await stage.log.append("jobs.trigger.NAP.admin", Triggered(user_id="7"), id="guessed")
+    assert again == Appended(ours.sequence, duplicate=True)
+
+
+async def test_correlation_and_trace_go_with_every_event_of_a_run(stage: Stage) -> None:
+    trigger = b'{"specversion":"1.0","id":"x","source":"crm","type":"a","correlationid":"order-7","traceparent":"00-1"}'
+    found = await stage.near.read_run(await stage.publish(TRIGGER, trigger))
+    assert found
+    started = await stage.log.append_to_run(found[0], STARTED, by="host-1")
+    assert isinstance(started, Run)
+    await stage.log.append_to_run(started, DONE, by="host-1")
+    found = await stage.near.read_run(started.id)
+    assert found
+    assert [(each.correlation_id, each.traceparent) for each in found[1]] == [("order-7", "00-1")] * 3
+    assert [each.source for each in found[1]] == ["crm", "/kronik/test", "/kronik/test"]
+
+
+def unit_of(*runs: Run, by: str = "a") -> list[Entry]:
+    """A trigger that expects nothing, between the starts of two runs."""
+    first, second = (
+        Entry(
+            subject=f"jobs.run.NAP.{run.id}.started",
+            event=STARTED,
+            id=f"start-{run.id}-{by}",
+            expected=Expected(aggregate(run), run.version),
+        )
+        for run in runs
+    )
+    return [first, Entry(subject=TRIGGER, event=Triggered(), id="between"), second]
+
+
+async def test_a_unit_that_expects_of_two_aggregates_falls_with_either(stage: Stage) -> None:
+    run, other = await new_run(stage), await new_run(stage)
+    stood = await stage.log.append_unit(unit_of(run, other))
+    assert stood == tuple(Appended(other.id + each) for each in (1, 2, 3))
+    third, before = await new_run(stage), len(await stage.near.read("jobs.>"))
+    assert await stage.log.append_unit(unit_of(third, other, by="b")) == Conflict()
+    assert len(await stage.near.read("jobs.>")) == before
+
+
+async def test_who_appends_at_the_same_moment_gets_each_his_own_answer(stage: Stage) -> None:
+    """Enough of them to go out as one batch, with a loser, a repeat and two of one run among them."""
+    runs = [await new_run(stage) for _ in range(40)]
+    await stage.near.append_to_run(runs[7], CancelRequested(by="ADMIN:7"), by="near")
+    await stage.near.append_to_run(runs[9], STARTED, by="host-1")
+    answers = await asyncio.gather(
+        *(stage.log.append_to_run(run, STARTED, by="host-1") for run in runs),
+        stage.log.append_to_run(runs[11], STARTED, by="host-2"),
+        *(stage.log.append(TRIGGER, Triggered(), id=f"t{each}") for each in range(20)),
+    )
+    lost = [place for place, answer in enumerate(answers) if isinstance(answer, Conflict)]
+    assert lost in ([7, 11], [7, 40])
+    started = [await read(stage.near, run) for run in runs]
+    assert [place for place, run in enumerate(started) if run.phase == "queued"] == [7]
+    for place, run in enumerate(started):
+        if place not in lost:
+            assert answers[place].token == run.token or place == 11  # type: ignore[union-attr]
+    assert len(await stage.near.read("jobs.trigger.>")) == 60
+
+
 async def test_a_lost_answer_is_found_by_reading_back(stage: Stage) -> None:
     run = await new_run(stage)
     stage.lose_answers()
@@ -279,9 +371,8 @@ async def test_a_lost_answer_is_found_by_reading_back(stage: Stage) -> None:
     await stage.lost_one()
     stage.lose_nothing()
     answer = await append
-    assert isinstance(answer, Appended)
-    assert answer.duplicate
-    assert (await read(stage.near, run)).version == answer.sequence
+    assert isinstance(answer, Run)
+    assert (await read(stage.near, run)).version == answer.version
 
 
 async def test_a_lost_answer_without_expectation_is_not_stored_twice(stage: Stage) -> None:
@@ -302,8 +393,7 @@ async def test_while_answers_are_lost_nothing_is_certain_and_afterwards_everythi
         await stage.log.append_to_run(run, STARTED, by="host-1", patience_s=0.3)
     stage.lose_nothing()
     again = await stage.log.append_to_run(run, STARTED, by="host-1")
-    assert isinstance(again, Appended)
-    assert again.duplicate
+    assert isinstance(again, Run)
     assert len(await stage.near.read(aggregate(run))) == 1
 
 
@@ -326,8 +416,8 @@ async def test_an_append_outlasts_a_short_absence(stage: Stage) -> None:
     await asyncio.sleep(0)
     await stage.come_back()
     answer = await append
-    assert isinstance(answer, Appended)
-    assert (await read(stage.near, run)).token == answer.sequence
+    assert isinstance(answer, Run)
+    assert (await read(stage.near, run)).token == answer.token
 
 
 async def test_who_was_away_meanwhile_conflicts(stage: Stage) -> None:
@@ -359,8 +449,8 @@ async def test_reading(stage: Stage) -> None:
 async def test_what_is_not_a_trigger_is_no_run(stage: Stage) -> None:
     run = await new_run(stage)
     started = await stage.log.append_to_run(run, STARTED, by="host-1")
-    assert isinstance(started, Appended)
-    assert await stage.log.read_run(started.sequence) is None
+    assert isinstance(started, Run)
+    assert await stage.log.read_run(started.version) is None
 
 
 async def test_an_event_that_cannot_be_read_is_expected_all_the_same(stage: Stage) -> None:
@@ -370,7 +460,7 @@ async def test_an_event_that_cannot_be_read_is_expected_all_the_same(stage: Stag
     assert (run.version, run.phase, run.ignored) == (garbage, "queued", 0)
     (event,) = await stage.log.read(aggregate(run))
     assert isinstance(event.data, Unknown)
-    assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Appended)
+    assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Run)
 
 
 async def test_a_reading_whose_answer_breaks_off_is_repeated_and_whole() -> None:
@@ -378,7 +468,7 @@ async def test_a_reading_whose_answer_breaks_off_is_repeated_and_whole() -> None
     async with real() as stage:
         run = await new_run(stage)
         started = await stage.log.append_to_run(run, STARTED, by="host-1")
-        assert isinstance(started, Appended)
+        assert isinstance(started, Run)
         await stage.log.append_to_run(await read(stage.log, run), DONE, by="host-1")
         passed = 0
 
@@ -398,7 +488,7 @@ async def test_a_late_answer_is_an_answer() -> None:
     async with real() as stage:
         run = await new_run(stage)
         stage.network.delay_s = 0.3
-        assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Appended)
+        assert isinstance(await stage.log.append_to_run(run, STARTED, by="host-1"), Run)
 
 
 async def test_a_partition_that_ends_leaves_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,8 +500,8 @@ async def test_a_partition_that_ends_leaves_one_event(monkeypatch: pytest.Monkey
                 await stage.log.append_to_run(run, STARTED, by="host-1", patience_s=0.3)
             stage.network.release()
             answer = await stage.log.append_to_run(run, STARTED, by="host-1")
-            assert isinstance(answer, Appended)
-            assert [event.sequence for event in await stage.near.read(aggregate(run))] == [answer.sequence]
+            assert isinstance(answer, Run)
+            assert [event.sequence for event in await stage.near.read(aggregate(run))] == [answer.version]
 
 
 async def test_a_run_of_more_events_than_one_read_gives_is_read_whole(nats_client: Client, event_log: EventLog) -> None:

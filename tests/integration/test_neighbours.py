@@ -204,3 +204,16 @@ async def test_a_stderr_that_is_full_costs_nobody_a_run(
         assert run.status == "PARTIAL"
     finally:
         process.kill()
+
+
+async def test_a_retry_is_done_soon_after_a_wrong_clock_is_right(
+    nats_client: Client, event_log: EventLog, nats_url: str, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text(str(-2 * 86_400))
+    with runner(nats_url, clock_file=str(clock)) as process:
+        run_id = await trigger(nats_client, "BREAKS", '{"kind": "once"}')
+        process.wait_for_log("not_due_yet")
+        clock.write_text("0")
+        run = await finished(event_log, run_id, within_s=15)
+    assert (run.status, run.attempt) == ("SUCCESS", 2)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from kronik import subjects
 from kronik.events import Abandoned, Cancelled, CancelRequested, Completed, Failed, Started
+from kronik.run import Run
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from services.infra import clock as clocks
-from services.log.append import Appended, EventLog
+from services.log.append import EventLog
 from services.scheduler import reconciler as module
 from services.scheduler.reconciler import Ended
 from tests.runs import story, trigger
@@ -69,16 +70,16 @@ async def pull(client: Client):  # type: ignore[no-untyped-def]
     return message
 
 
-async def start(log: EventLog, run_id: int, timeout_ms: int = 60_000) -> Appended:
+async def start(log: EventLog, run_id: int, timeout_ms: int = 60_000) -> int:
     return await append(log, run_id, Started(attempt=1, incarnation="runner-1", timeout_ms=timeout_ms))
 
 
-async def append(log: EventLog, run_id: int, event: Started | CancelRequested | Completed | Abandoned) -> Appended:
+async def append(log: EventLog, run_id: int, event: Started | CancelRequested | Completed | Abandoned) -> int:
     found = await log.read_run(run_id)
     assert found
-    answer = await log.append_to_run(found[0], event, by="test")
-    assert isinstance(answer, Appended)
-    return answer
+    run = await log.append_to_run(found[0], event, by="test")
+    assert isinstance(run, Run)
+    return run.version
 
 
 async def test_a_run_of_an_unknown_job_type_fails_and_lists_the_known_ones(
@@ -165,7 +166,7 @@ async def test_an_attempt_whose_consumer_was_deleted_has_its_timeout_to_end(
     await running.seen(await define(event_log, JOB, None))
     run_id = await trigger(nats_client, JOB)
     started = await start(event_log, run_id, timeout_ms=60_000)
-    assert await after(running, stopwatch, 60 + 2 * AFTER_S - 5, started.sequence) == []
+    assert await after(running, stopwatch, 60 + 2 * AFTER_S - 5, started) == []
     (ended,) = await after(running, stopwatch, 10)
     assert isinstance(ended.event, Failed)
     assert await story(event_log, run_id) == ["Triggered", "Started", "Abandoned", "Failed"]
@@ -191,7 +192,7 @@ async def test_an_attempt_whose_runner_is_gone_for_good_has_its_timeout_to_be_ta
     run_id = await trigger(nats_client, JOB)
     await pull(nats_client)
     started = await start(event_log, run_id, timeout_ms=60_000)
-    assert await after(running, stopwatch, 60 + 2 * AFTER_S - 5, started.sequence) == []
+    assert await after(running, stopwatch, 60 + 2 * AFTER_S - 5, started) == []
     (ended,) = await after(running, stopwatch, 10)
     assert isinstance(ended.event, Failed)
     assert ended.event.error_type == "RunnerLost"
@@ -217,7 +218,7 @@ async def test_an_attempt_that_its_runner_gave_up_waits_for_the_next_one(
     await pull(nats_client)
     await start(event_log, run_id)
     given_up = await append(event_log, run_id, Abandoned(attempt=1, reason="drained"))
-    assert await after(running, stopwatch, 3600, given_up.sequence) == []
+    assert await after(running, stopwatch, 3600, given_up) == []
 
 
 async def test_an_attempt_whose_delivery_was_acknowledged_may_end_by_itself(
@@ -228,9 +229,9 @@ async def test_an_attempt_whose_delivery_was_acknowledged_may_end_by_itself(
     run_id = await trigger(nats_client, JOB)
     await (await pull(nats_client)).ack_sync()
     started = await start(event_log, run_id)
-    assert await after(running, stopwatch, AFTER_S + 10, started.sequence) == []
+    assert await after(running, stopwatch, AFTER_S + 10, started) == []
     completed = await append(event_log, run_id, Completed(attempt=1, result=None))
-    assert await after(running, stopwatch, 3600, completed.sequence) == []
+    assert await after(running, stopwatch, 3600, completed) == []
 
 
 async def test_an_attempt_past_its_timeout_that_idle_runners_do_not_get_is_ended(
@@ -247,7 +248,7 @@ async def test_an_attempt_past_its_timeout_that_idle_runners_do_not_get_is_ended
     name = subjects.runner_consumer(JOB)
     await nats_client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{name}", idle, reply=inbox)
     await nats_client.flush()
-    assert await after(running, stopwatch, 60 + 2 * AFTER_S - 5, started.sequence) == []
+    assert await after(running, stopwatch, 60 + 2 * AFTER_S - 5, started) == []
     assert len(await after(running, stopwatch, 10)) == 1
     assert await story(event_log, run_id) == ["Triggered", "Started", "Abandoned", "Failed"]
 
@@ -259,7 +260,7 @@ async def test_a_queued_run_that_somebody_wants_stopped_is_cancelled_at_once(
     await consumer(nats_client)
     run_id = await trigger(nats_client, JOB)
     asked = await append(event_log, run_id, CancelRequested(by="ADMIN:7"))
-    (ended,) = await after(running, stopwatch, 0, asked.sequence)
+    (ended,) = await after(running, stopwatch, 0, asked)
     assert ended.event == Cancelled(attempt=0, by="ADMIN:7")
     assert await story(event_log, run_id) == ["Triggered", "CancelRequested", "Cancelled"]
 
@@ -273,7 +274,7 @@ async def test_an_executing_run_that_somebody_wants_stopped_is_its_runners_to_en
     await pull(nats_client)
     await start(event_log, run_id)
     asked = await append(event_log, run_id, CancelRequested(by="ADMIN:7"))
-    assert await after(running, stopwatch, 60, asked.sequence) == []
+    assert await after(running, stopwatch, 60, asked) == []
 
 
 async def test_a_process_that_was_stopped_for_hours_starts_its_observations_anew(

@@ -6,7 +6,7 @@ counts, and any process's heartbeats keep the delivery from running out.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kronik import Job, NoParams, Retry, RunContext, job_of, seconds
 from kronik import job as declare
-from kronik.events import AnyEvent
 from nats.aio.msg import Msg
 
-from services.log.append import Appended, Conflict
+from services.log.append import Appended, Conflict, Entry
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
 from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped
@@ -63,12 +62,14 @@ class Clock:
 class WatchedLog(MemoryLog):
     """What is said to be appended must stand there, as this writer wrote it."""
 
-    async def append(self, subject: str, event: AnyEvent, *, id: str, **how: Any) -> Appended | Conflict:
-        answer = await MemoryLog.append(self, subject, event, id=id, **how)
-        if isinstance(answer, Appended):
-            message = self.stream.messages[answer.sequence - 1]
-            if message.subject != subject or f'"source":"{self.source}"'.encode() not in message.body:
-                raise Violation(f"{self.source} believes that its {subject} stands at {answer.sequence}: {message}")
+    async def append_unit(
+        self, entries: Sequence[Entry], *, patience_s: float = 10.0
+    ) -> tuple[Appended, ...] | Conflict:
+        answer = await MemoryLog.append_unit(self, entries, patience_s=patience_s)
+        for entry, appended in zip(entries, answer, strict=True) if isinstance(answer, tuple) else ():
+            message = self.stream.messages[appended.sequence - 1]
+            if message.subject != entry.subject or f'"source":"{self.source}"'.encode() not in message.body:
+                raise Violation(f"{self.source} believes that its {entry.subject} stands at {message.sequence}")
         return answer
 
 

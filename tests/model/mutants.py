@@ -1,14 +1,15 @@
 """Protocols that are broken in one place. A model that does not notice them would prove nothing about ours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kronik import Job
-from kronik.events import Cancelled, Completed, Failed, Recorded, RunEvent
+from kronik.events import Cancelled, Completed, Failed, RunEvent
 from kronik.run import Run, decide_delivery, evolve, holds
 from msgspec.structs import replace
 
-from services.log.append import Appended, Conflict
+from services.log.append import Appended, Conflict, Entry
 from services.log.committer import Stored, Unit
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
@@ -30,9 +31,14 @@ class _WithoutExpectation(WatchedLog):
 
 @dataclass(frozen=True, slots=True)
 class _OneIdForTheEnd(WatchedLog):
-    async def append(self, subject: str, event: Any, *, id: str, **how: Any) -> Appended | Conflict:
-        name = subject.rpartition(".")[2]
-        return await WatchedLog.append(self, subject, event, id=f"{RUN_ID}.{name}" if name in TERMINAL else id, **how)
+    async def append_unit(
+        self, entries: Sequence[Entry], *, patience_s: float = 10.0
+    ) -> tuple[Appended, ...] | Conflict:
+        (entry,) = entries
+        name = entry.subject.rpartition(".")[2]
+        if name in TERMINAL:
+            entry = replace(entry, id=f"{RUN_ID}.{name}")
+        return await WatchedLog.append_unit(self, (entry,), patience_s=patience_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +63,20 @@ class _HandsBackWhatItLost(Attempts):
 
 
 @dataclass(frozen=True, slots=True)
-class _BelievesDuplicates(Attempts):
-    """And names its events for the process alone: what our runner did at first."""
+class _BelievesDuplicates(WatchedLog):
+    """What our log did at first: an event that is found by reading back is as good as one that was just stored."""
+
+    async def _still(self, run: Run, sequence: int) -> Run | Conflict:
+        return evolve(run, self.stream.events[sequence - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class _NamesItsEventsForTheProcess(Attempts):
+    """What our runner did at first."""
 
     async def _append(self, holding: Holding, event: RunEvent) -> bool:
-        answer = await self.log.append_to_run(holding.run, event, by=self.incarnation)
-        if isinstance(answer, Conflict):
-            holding.run = await self._read(holding.run)
-            return False
-        holding.run = evolve(holding.run, Recorded(answer.sequence, "", self.log.clock.now(), "", event))
-        return True
+        holding.by = self.incarnation
+        return await Attempts._append(self, holding, event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ MUTANTS = {
     "does not look whether it holds the run": (Mutant(patches={"holds": _always_holds}), EXPIRE),
     "starts beside an open attempt": (Mutant(patches={"decide_delivery": _starts_beside_an_open_attempt}), EXPIRE),
     "believes its own old events": (
-        Mutant(attempts=_BelievesDuplicates),
+        Mutant(attempts=_NamesItsEventsForTheProcess, log=_BelievesDuplicates),
         Bounds(1, {"recreate": 1}, cancels=False),
     ),
     "looks for an old token": (Mutant(attempts=_LooksForAnOldToken), Bounds(0, {}, slow_looks=True)),

@@ -22,6 +22,7 @@ from kronik.events import (
     Triggered,
     Warning,
 )
+from kronik.run import Run
 from playwright.async_api import ConsoleMessage, Error, Page
 
 from services.api.access import store
@@ -86,7 +87,7 @@ class Stage:
     async def happens(self, run_id: int, event: RunEvent) -> None:
         found = await self.log.read_run(run_id)
         assert found, f"no run {run_id}"
-        assert isinstance(await self.log.append_to_run(found[0], event, by="test"), Appended)
+        assert isinstance(await self.log.append_to_run(found[0], event, by="test"), Run)
 
     async def last_trigger(self, job_type: str) -> int | None:
         last = await self.log.last(subjects.triggers_of(job_type))

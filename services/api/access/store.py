@@ -91,6 +91,20 @@ class Token(Struct, frozen=True, rename="camel"):
     revoked_at: datetime | None
 
 
+class Person(Struct, frozen=True):
+    """An account. sessions: how many are signed in as it."""
+
+    name: str
+    role: Role
+    created_at: datetime
+    sessions: int
+
+
+async def people(connection: Connection) -> list[Person]:
+    """All of them, by name."""
+    return [Person(**row) for row in await connection.fetch(_sql("people"))]
+
+
 async def tokens(connection: Connection) -> list[Token]:
     """All that were ever made, by account."""
     return [Token(**row) for row in await connection.fetch(_sql("tokens"))]
@@ -172,6 +186,7 @@ __all__ = [
     "LINK_LIVES",
     "SESSION_LIVES",
     "Identity",
+    "Person",
     "Role",
     "Token",
     "account_named",
@@ -185,6 +200,7 @@ __all__ = [
     "hash_of",
     "is_sign_in_link",
     "names",
+    "people",
     "revoke_named",
     "revoke_tokens",
     "tokens",

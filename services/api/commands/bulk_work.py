@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import asyncpg
-from kronik.events import JobDefined, Triggered
+from kronik import in_force
+from kronik.events import Triggered
 from kronik.run import Run
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from services.api.access.store import Identity
 from services.api.commands import bulk, cancel, trigger
 from services.api.commands.bulk import Command
 from services.api.history import queries
+from services.api.history.queries import DefinedJob
 from services.api.past import History
 from services.api.problems import BUSY, RUN_FINISHED, Problem
 from services.infra import logs, sql
@@ -58,12 +60,12 @@ class BulkWork:
                 await asyncio.sleep(_AGAIN_AFTER_S)
 
     async def run_once(self) -> bool:
-        """Do one batch of one bulk; False where there is none to do."""
+        """Do one batch of one bulk; False where nothing can be done now."""
         async with self._past.pool.acquire() as connection, connection.transaction():
             claimed = await connection.fetchrow(_sql("claim_bulk"))
             if claimed is None:
                 return False
-            id, over = claimed["id"], claimed["stopped"]
+            id, over, moved = claimed["id"], claimed["stopped"], True
             if over:
                 await connection.execute(_sql("leave_waiting_runs"), id)
             else:
@@ -72,37 +74,50 @@ class BulkWork:
                 settled = await self._settle(id, claimed["command"], by, waiting)
                 columns = [[getattr(one, name) for one in settled] for name in Settled.__struct_fields__]
                 await connection.execute(_sql("settle_bulk_runs"), id, *columns)
-                over = len(waiting) < _BATCH
+                over, moved = not waiting, bool(settled)
             await connection.execute(_sql("worked_on_bulk"), id, over)
         if over:
             log.info("bulk_ended", bulk=id)
-        return True
+        return over or moved
 
     async def _settle(self, id: str, command: Command, by: Identity, run_ids: list[int]) -> list[Settled]:
-        """Each of these runs, done or left."""
+        """Those of these runs that are done or left; the others wait until their job's queue has room."""
         if command == "cancel":
             return await self._each(run_ids, lambda run_id: self._cancel(by, run_id))
         keys = {bulk.event_id(id, run_id): run_id for run_id in run_ids}
         rows = await self._past.pool.fetch(_sql("runs_of_keys"), list(keys))
         before = {keys[row["event_id"]]: row["run_id"] for row in rows}
         left = dict(await bulk.judge(self._past.pool, command, [one for one in run_ids if one not in before]))
-        definitions = {job.definition.job_type: job.definition for job in await queries.jobs(self._past.pool)}
+        jobs = {job.definition.job_type: job for job in await queries.jobs(self._past.pool)}
+        room = await self._room(jobs)
 
-        async def settle(run_id: int) -> Settled:
+        async def settle(run_id: int) -> Settled | None:
             if run_id in before:
                 return Settled(run_id, "done", made=before[run_id])
             if why := left.get(run_id, "gone"):
                 return Settled(run_id, "left", why)
-            return await self._rerun(id, by, run_id, definitions)
+            return await self._rerun(id, by, run_id, jobs, room)
 
-        return await self._each(run_ids, settle)
+        settled = await self._each(run_ids, settle)
+        if room:  # the next batch counts what waits in the history
+            await self._past.changes.reached(self._past.pool, max((one.made or 0 for one in settled), default=0))
+        return settled
+
+    async def _room(self, jobs: dict[str, DefinedJob]) -> dict[str, int]:
+        """For how many runs more the queues have room, of the jobs whose queue has an end."""
+        limits = {name: in_force.queue_limit(job.definition, job.change) for name, job in jobs.items()}
+        return {
+            name: limit.runs - (await queries.count(self._past.pool, bulk.queued(name))).count
+            for name, limit in limits.items()
+            if limit is not None
+        }
 
     @staticmethod
-    async def _each(run_ids: list[int], step: Callable[[int], Awaitable[Settled]]) -> list[Settled]:
+    async def _each(run_ids: list[int], step: Callable[[int], Awaitable[Settled | None]]) -> list[Settled]:
         """A few at the same time; all have ended when one of their errors is raised."""
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(run_id: int) -> Settled:
+        async def one(run_id: int) -> Settled | None:
             async with places:
                 return await step(run_id)
 
@@ -112,14 +127,20 @@ class BulkWork:
                 raise result
         return [result for result in found if isinstance(result, Settled)]
 
-    async def _rerun(self, id: str, by: Identity, run_id: int, definitions: dict[str, JobDefined]) -> Settled:
+    async def _rerun(
+        self, id: str, by: Identity, run_id: int, jobs: dict[str, DefinedJob], room: dict[str, int]
+    ) -> Settled | None:
         run = await self._run(run_id)
         if run is None:
             return Settled(run_id, "left", "gone")
         try:
-            trigger.check_params(definitions[run.job_type], run.params)
+            trigger.check_params(jobs[run.job_type].definition, run.params)
         except (Problem, KeyError):
             return Settled(run_id, "left", "params_refused")
+        if run.job_type in room:
+            if room[run.job_type] <= 0:
+                return None
+            room[run.job_type] -= 1
         appended = await trigger.append(
             self._past.log,
             run.job_type,

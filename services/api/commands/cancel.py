@@ -11,7 +11,7 @@ from services.api.commands.plan import Plan
 from services.api.history.queries import JobRun
 from services.api.past import History
 from services.api.problems import BUSY, RUN_FINISHED, Problem
-from services.log.append import Appended, Conflict, EventLog
+from services.log.append import Conflict, EventLog
 
 _TRIES = 5
 
@@ -45,11 +45,9 @@ async def request_cancel(log: EventLog, run_id: int, identity: Identity) -> int:
         wish = decide_cancel(run, by=identity.by)
         if not isinstance(wish, CancelRequested):
             return run.version
-        match await log.append_to_run(run, wish, by=request_id):
-            case Appended(sequence=sequence):
-                return sequence
-            case Conflict():
-                continue
+        answer = await log.append_to_run(run, wish, by=request_id)
+        if not isinstance(answer, Conflict):
+            return answer.version
     raise Problem(BUSY, f"Run {run_id} changes faster than it can be cancelled: try again.")
 
 

@@ -14,7 +14,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.api.front.refusals import body_of, head_of
-from services.api.problems import HEADER_TOO_LARGE, NOT_HTTP, TOO_MANY_CONNECTIONS, TOO_SLOW, Problem
+from services.api.problems import HEADER_TOO_LARGE, NOT_HTTP, REQUEST_TOO_SLOW, TOO_MANY_CONNECTIONS, Problem
 
 HEADER_BYTES: Final = 16 * 1024
 """Of the request line and all headers together."""
@@ -30,7 +30,7 @@ CONNECTIONS_OF_ONE: Final = 400
 
 _LARGE: Final = Problem(HEADER_TOO_LARGE, f"Request line and headers may have {HEADER_BYTES} bytes together.")
 _GARBLED: Final = Problem(NOT_HTTP, "The request could not be read.")
-_SLOW: Final = Problem(TOO_SLOW, f"The header may take {HEADER_S:g} s, the body {BODY_S:g} s.")
+_SLOW: Final = Problem(REQUEST_TOO_SLOW, f"The header may take {HEADER_S:g} s, the body {BODY_S:g} s.")
 _FULL: Final = Problem(TOO_MANY_CONNECTIONS, "Try again in a moment.", headers={"Retry-After": "5"})
 
 _Stage = Literal["header", "body"] | None

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
+from kronik.events import ScheduleChanged
 from kronik.run import Phase, Status
 from msgspec import Struct
 
@@ -12,6 +14,8 @@ from services.api.history.queries import JobRun, Page, Pool, Slot
 from services.api.history.run_filter import RunFilter, State
 from services.api.history.schema import statement
 from services.api.history.selection import Place
+
+_changes = msgspec.json.Decoder(ScheduleChanged)
 
 
 class Bar(Struct, frozen=True):
@@ -87,3 +91,21 @@ def _by_job(bars: Iterable[Bar]) -> dict[str, list[Bar]]:
     for bar in bars:
         found[bar.job_type].append(bar)
     return dict(found)
+
+
+class Changed(Struct, frozen=True):
+    """An admin's change of a job."""
+
+    job_type: str
+    sequence: int
+    changed_at: datetime
+    change: ScheduleChanged
+
+
+async def changes(pool: Pool, since: datetime, until: datetime, limit: int = 200) -> list[Changed]:
+    """Changes of schedules within this time, newest first."""
+    rows = await pool.fetch(statement("changes"), since, until, limit)
+    return [
+        Changed(row["job_type"], row["sequence"], row["changed_at"], _changes.decode(row["change_json"]))
+        for row in rows
+    ]

@@ -16,7 +16,7 @@ from services.api.history.columns import row_of
 from services.api.history.projections import Checkpoint, Parked
 from services.api.history.run_filter import ALL, RunFilter
 from services.api.history.schema import statement
-from services.api.history.selection import Moment, Place
+from services.api.history.selection import Moment, Place, Statement
 
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -27,6 +27,7 @@ _definitions = msgspec.json.Decoder(JobDefined)
 _changes = msgspec.json.Decoder(ScheduleChanged)
 
 
+_COUNT_WITHIN: Final = "SET LOCAL statement_timeout = 1000"
 COUNTED: Final = 10_000
 """What a filter selects is counted so far, and estimated beyond."""
 
@@ -84,7 +85,7 @@ async def history(pool: Pool, wanted: RunFilter = ALL, limit: int = 10) -> list[
 
 
 class Count(Struct, frozen=True):
-    """exact: counted; otherwise estimated, and at least 10,000."""
+    """exact: counted; otherwise estimated: there are more than 10,000, or counting takes too long."""
 
     count: int
     exact: bool
@@ -96,12 +97,23 @@ async def count(pool: Pool, wanted: RunFilter = ALL, moment: Moment | None = Non
         asked = selection.tallied(wanted)
         return Count(await pool.fetchval(asked.text, *asked.values), exact=True)
     asked = selection.count(wanted, COUNTED + 1, moment)
-    found = await pool.fetchval(asked.text, *asked.values)
-    if found <= COUNTED:
+    found = await _counted(pool, asked)
+    if found is not None and found <= COUNTED:
         return Count(found, exact=True)
     estimated = selection.estimate(wanted, moment)
     plan = msgspec.json.decode(await pool.fetchval(estimated.text, *estimated.values))
-    return Count(max(found, plan[0]["Plan"]["Plan Rows"]), exact=False)
+    return Count(max(found or 0, plan[0]["Plan"]["Plan Rows"]), exact=False)
+
+
+async def _counted(pool: Pool, asked: Statement) -> int | None:
+    """None where it takes too long: a page that says "about" at once is worth more."""
+    try:
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute(_COUNT_WITHIN)
+            found: int = await connection.fetchval(asked.text, *asked.values)
+            return found
+    except asyncpg.QueryCanceledError:
+        return None
 
 
 async def run(pool: Pool, id: int, moment: Moment | None = None) -> JobRun | None:

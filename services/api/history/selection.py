@@ -26,6 +26,7 @@ Direction = Literal["older", "newer"]
 UNSORTED: Final = "unsorted"
 """The state of rows that an earlier version of the read model wrote; gone as soon as it is rebuilt."""
 
+_IS_LONG: Final = "run.completed_at - run.triggered_at > interval '1 hour'"
 _GROUPED: Final = ("groups", "who", "correlation")
 _NEAR: Final = 1_000
 """Clocks of the stream's servers differ a little: the bounds of an interval are looked for among so many neighbours."""
@@ -368,12 +369,16 @@ class _Select:
             f"coalesce((SELECT run.id FROM history.run WHERE run.triggered_at <= {self._at} - interval '1 hour'"
             " ORDER BY run.triggered_at DESC, run.id DESC LIMIT 1), 0)"
         )
-        still = f"run.status = 'RUNNING' AND run.state = ANY({self._arg(sorted(OPEN), 'text[]')})"
-        lately = f"run.completed_at > {self._at} AND run.id > {hour_ago}"
-        long_ = f"run.completed_at > {self._at} AND run.completed_at - run.triggered_at > interval '1 hour'"
+        ended = f"run.completed_at > {self._at}"
+        lately, long_ = f"{ended} AND run.id > {hour_ago}", f"{ended} AND {_IS_LONG}"
         rest = " AND ".join(["true", *self._rest("plain")])
-        ways = (f"(SELECT run.id FROM history.run WHERE {one} AND {rest} {end})" for one in (still, lately, long_))
-        return " UNION ".join(ways)
+        still = self._along("groups", [*sorted(OPEN), UNSORTED], end)
+        # OFFSET 0: by their own indexes, however tempting the order of the ids is.
+        ways = (
+            f"SELECT run.id FROM (SELECT id FROM history.run WHERE {one} AND {rest} OFFSET 0) AS run {end}"
+            for one in (lately, long_)
+        )
+        return " UNION ".join(f"({way})" for way in (still, *ways))
 
 
 def _like(text: str) -> str:

@@ -58,7 +58,7 @@ def render(
     whole = {
         "base": base_of(request),
         "voice": voice,
-        "frame": frame(_beat(request), voice, tab),
+        "frame": frame(_beat(request), voice, tab, admin=_is_admin(request)),
         "identity": request.scope.get("user"),
         "all_languages": LANGUAGES,
         "in_language": lambda code: _in_language(request, code),
@@ -103,6 +103,11 @@ def to(request: Asked, path: str) -> Redirect:
 def base_of(request: Asked) -> str:
     """The path below which a proxy shows us; "" for none."""
     return str(request.scope.get("root_path") or "")
+
+
+def _is_admin(request: Asked) -> bool:
+    identity = request.scope.get("user")
+    return identity is not None and bool(identity.may("admin"))
 
 
 def _beat(request: Asked) -> Any:

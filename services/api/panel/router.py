@@ -7,7 +7,19 @@ from litestar.datastructures import CacheControlHeader
 from litestar.static_files import create_static_files_router
 
 from services.api.panel import actions
-from services.api.panel.pages import history, job, run, run_form, system
+from services.api.panel.pages import (
+    access,
+    bulk,
+    calendar,
+    history,
+    job,
+    journal,
+    run,
+    run_form,
+    schedule,
+    system,
+    truth,
+)
 from services.api.panel.rendering import STATIC, STATIC_PATH, choose_language
 
 _handlers: list[Any] = [
@@ -16,6 +28,12 @@ _handlers: list[Any] = [
     *job.routes,
     *run.routes,
     *run_form.routes,
+    *schedule.routes,
+    *bulk.routes,
+    *calendar.routes,
+    *journal.routes,
+    *truth.routes,
+    *access.routes,
     *actions.routes,
 ]
 _pages = Router("/", route_handlers=_handlers, before_request=choose_language)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from kronik import subjects
 from kronik.events import RUN_EVENT_NAME, Completed, JobDefined, RetryPolicy, RunEvent, Schedule, Started, Triggered
+from kronik.run import Run
 from litestar import Litestar
 from nats.aio.client import Client
 
@@ -71,9 +72,9 @@ class Stream:
         for event in events:
             found = await self.log.read_run(run_id)
             assert found
-            appended = await self.log.append_to_run(found[0], event, by="test")
-            assert isinstance(appended, Appended)
-            sequence = appended.sequence
+            run = await self.log.append_to_run(found[0], event, by="test")
+            assert isinstance(run, Run)
+            sequence = run.version
         return sequence
 
     async def go_on_blind(self, run_id: int, event: RunEvent) -> int:

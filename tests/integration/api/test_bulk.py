@@ -118,6 +118,23 @@ async def test_many_runs_are_cancelled_and_a_queue_is_emptied(api: Api, stream: 
     await stream.go_on(executing, Completed(attempt=1, result=SUMMARY))
 
 
+async def test_a_queue_that_is_full_is_waited_for(api: Api, stream: Stream) -> None:
+    await stream.define()
+    ids = [await failed(stream) for _ in range(4)]
+    await api.projected(ids[-1] + 2)
+    assert (await api.post(f"job/{JOB}/schedule", {"maxQueued": 3})).status_code == 200
+    begun = (await api.post("bulk/rerun?status=FAILED")).json()
+    for _ in range(600):
+        if (work := (await api.get(f"bulk/{begun['id']}")).json())["done"] == 3:
+            break
+        await asyncio.sleep(0.05)
+    assert (work["status"], work["waiting"]) == ("working", 1)
+    made = [one["made"] for one in (await api.get(f"bulk/{begun['id']}/run", outcome="done")).json()]
+    await stream.go_on(made[0], STARTED)
+    work = await ended(api, begun["id"])
+    assert (work["status"], work["done"], work["waiting"]) == ("finished", 4, 0)
+
+
 async def test_work_that_is_stopped_leaves_the_rest(api: Api, stream: Stream, db: Connection) -> None:
     await stream.define()
     ids = [await failed(stream) for _ in range(3)]

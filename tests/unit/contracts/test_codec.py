@@ -72,7 +72,7 @@ def enveloped(type: str, data: object, **more: object) -> bytes:
 @given(some.events)
 def test_every_event_is_read_back_as_it_was_written(event: AnyEvent) -> None:
     subject = subject_of(event)
-    assert decode(subject, encode(event)) == Recorded(13, subject, T0, "12.0.started.x", event)
+    assert decode(subject, encode(event)) == Recorded(13, subject, T0, "12.0.started.x", event, "/kronik/runner/host-1")
 
 
 @given(some.events)

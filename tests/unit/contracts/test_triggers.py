@@ -112,10 +112,10 @@ def test_an_escaped_backslash_before_u0000_is_not_a_nul() -> None:
     assert decode(b'{"a": "\\\\u0000"}').data == Triggered(params={"a": "\\u0000"})
 
 
-def test_a_body_may_have_256_kib_and_no_more() -> None:
+def test_a_body_may_have_64_kib_and_no_more() -> None:
     fits = b'{"a":"' + b"x" * (codec.PARAMS_LIMIT - 8) + b'"}'
     assert isinstance(decode(fits).data, Triggered)
-    assert "at most 262144" in problem_of(fits + b" ")
+    assert "at most 65536" in problem_of(fits + b" ")
 
 
 @pytest.mark.parametrize("depth", [63, 64, 1_000, 100_000])
@@ -130,9 +130,9 @@ def test_params_may_be_64_levels_deep_and_no_more(depth: int, opening: bytes, cl
         assert "at most" in problem_of(body)
 
 
-def test_a_hundred_thousand_opening_brackets_are_told_apart_without_decoding() -> None:
-    assert "nested too deeply" in problem_of(b"[" * 100_000)
-    assert "nested too deeply" in problem_of(b'{"specversion":' + b"[" * 100_000)
+def test_tens_of_thousands_of_opening_brackets_are_told_apart_without_decoding() -> None:
+    assert "nested too deeply" in problem_of(b"[" * 60_000)
+    assert "nested too deeply" in problem_of(b'{"specversion":' + b"[" * 60_000)
 
 
 def test_brackets_in_text_are_not_levels() -> None:
@@ -143,7 +143,7 @@ def test_brackets_in_text_are_not_levels() -> None:
 @pytest.mark.timeout(20)
 def test_a_body_of_quotes_and_backslashes_is_read_in_no_time() -> None:
     """The scan for levels must be linear: with backtracking this takes minutes."""
-    assert "not valid JSON" in problem_of(b"[" + b"[]," * 100 + b'"' + b'\\"' * 120_000)
+    assert "not valid JSON" in problem_of(b"[" + b"[]," * 100 + b'"' + b'\\"' * 32_000)
 
 
 @given(st.binary(max_size=60) | some.json.map(msgspec.json.encode), st.sampled_from(["ops", "admin", "cron"]))

@@ -61,6 +61,8 @@ async def history(
         newest=filters.address(HISTORY, query) if place else None,
         newer=filters.address(HISTORY, [*query, ("after", str(first))]) if found.newer and found.runs else None,
         older=filters.address(HISTORY, [*query, ("before", str(last))]) if found.older and found.runs else None,
+        bulk_rerun=filters.address(f"{HOME}/bulk/new", query),
+        bulk_cancel=filters.address(f"{HOME}/bulk/new", [*query, ("command", "cancel")]),
         may_run=request.user.may("operator"),
     )
 

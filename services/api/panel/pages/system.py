@@ -78,7 +78,7 @@ async def system(
         may_run=request.user.may("operator"),
         may_change=request.user.may("admin"),
         unknown_since="" if since in PERIODS else since,
-        again_all=f"{HOME}/history?unresolved=1&from={said.from_}",
+        again_all=f"{HOME}/bulk/new?unresolved=1&from={said.from_}",
         key=uuid.uuid4().hex,
     )
 

@@ -3,3 +3,4 @@ import "./live.js";
 import "./focus.js";
 import "./log.js";
 import "./menus.js";
+import "./preview.js";

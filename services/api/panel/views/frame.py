@@ -11,6 +11,10 @@ from services.words.voice import Voice
 _TABS: Final = (
     ("system", "/admin/system", marked("Overview")),
     ("history", "/admin/system/history", marked("History")),
+    ("calendar", "/admin/system/calendar", marked("Calendar")),
+    ("journal", "/admin/system/journal", marked("Journal")),
+    ("truth", "/admin/system/truth", marked("Truth")),
+    ("access", "/admin/system/access", marked("Access")),
 )
 
 
@@ -35,11 +39,12 @@ class Frame(Struct, frozen=True):
     banner: str
 
 
-def frame(beat: Beat, voice: Voice, tab: str) -> Frame:
+def frame(beat: Beat, voice: Voice, tab: str, *, admin: bool = True) -> Frame:
+    """admin: whether who reads it may see who has access."""
     short, banner = _trouble(beat, voice)
     late = voice.text("%(span)s behind", span=voice.span(beat.behind_ms))
     return Frame(
-        tabs=tuple(Tab(href, voice.text(text), name == tab) for name, href, text in _TABS),
+        tabs=tuple(Tab(href, voice.text(text), name == tab) for name, href, text in _TABS if admin or name != "access"),
         at=beat.position,
         position=voice.text("event %(n)s", n=voice.number(beat.position)),
         behind=late if beat.behind else voice.text("up to date"),

@@ -14,7 +14,7 @@ from services.words.events import why_no_run
 from services.words.moments import When
 from services.words.voice import Voice
 
-SHORT_LIMIT: Final = 160
+SHORT_LIMIT: Final = 120
 """Characters of a result in the history."""
 
 

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from kronik.endings import Finding, end_of_cancelled, next_event
 from kronik.events import Abandoned, Cancelled, Failed
 from kronik.run import Run
 from msgspec.structs import replace
-
-from services.scheduler.endings import Finding, end_of_cancelled, next_event
 
 QUEUED = Run(
     id=7,

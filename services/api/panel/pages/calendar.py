@@ -1,0 +1,66 @@
+"""A month: what ran, what did not and what is planned, day by day and job by job."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from services.api.history import counts, overview, queries
+from services.api.history.queries import Pool
+from services.api.panel.pages.asking import HOME, Asked, voice_of
+from services.api.panel.rendering import ZONE, render
+from services.api.panel.views import calendar as views
+from services.log.append import EventLog
+
+
+@get(f"{HOME}/calendar", include_in_schema=False)
+async def calendar(
+    request: Asked,
+    pool: NamedDependency[Pool],
+    log: NamedDependency[EventLog],
+    month: Annotated[str, QueryParameter(max_length=20)] = "",
+    job: Annotated[str, QueryParameter(max_length=200)] = "",
+) -> Response[str]:
+    voice = await voice_of(request, pool, log.clock)
+    today = voice.now.astimezone(ZONE).date()
+    first, wrong = _first(month, today)
+    last = views.last_day(first)
+    known = await queries.jobs(pool)
+    shown = [one for one in known if not job or one.definition.job_type == job]
+    since, until = views.midnight(first, ZONE), views.midnight(last, ZONE, 1)
+    return render(
+        request,
+        "calendar.html",
+        voice,
+        tab="calendar",
+        calendar=views.calendar(
+            first,
+            shown,
+            await counts.days(pool, str(ZONE), first, last, job or None) if not job or shown else [],
+            [
+                slot
+                for slot in await overview.skipped(pool, since)
+                if slot.scheduled_for < views.midnight(last, ZONE, 1)
+            ],
+            await overview.changes(pool, since, until),
+            voice,
+        ),
+        wrong=voice.text("“%(month)s” is no month: write it like 2026-11.", month=month) if wrong else "",
+        unknown=voice.text("There is no job “%(job)s”.", job=job[:80]) if job and not shown else "",
+        job=job,
+    )
+
+
+def _first(month: str, today: date) -> tuple[date, bool]:
+    if not month:
+        return today.replace(day=1), False
+    try:
+        found = date.fromisoformat(f"{month}-01")
+    except ValueError:
+        return today.replace(day=1), True
+    return (found, False) if 1970 < found.year < 9000 else (today.replace(day=1), True)
+
+
+routes: list[Any] = [calendar]
