@@ -42,7 +42,7 @@ def apart(run: RunContext, params: Deed) -> Any:
             run.warn("could not be updated", item="household 17")
             print("printed")  # noqa: T201
             os.system("echo by another program >&2")
-            return {"id": run.id, "token": run.token, "attempt": run.attempt, "by": run.triggered_by}
+            return {"id": run.id, "token": run.token, "attempt": run.attempt, "by": run.correlation_id or ""}
         case "exit":
             sys.exit(3)
         case "os exit":

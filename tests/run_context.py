@@ -28,6 +28,7 @@ class Run:
     attempt: int = 1
     triggered_by: str = "CRON"
     scheduled_for: datetime | None = None
+    correlation_id: str | None = None
     cancelled: bool = False
     log: Log = field(default_factory=Log)
     warnings: list[tuple[str | None, str]] = field(default_factory=list)

@@ -5,8 +5,9 @@
 The command is given the run's params as one JSON object on its standard input, and in its environment:
 KRONIK_PARAMS (the same JSON, where it has 100,000 bytes at most), KRONIK_PARAM_<NAME> for each (text as it is, anything
 else as JSON), KRONIK_RUN_ID, KRONIK_TOKEN, KRONIK_ATTEMPT, KRONIK_JOB_TYPE, KRONIK_TRIGGERED_BY, KRONIK_NOW and, for
-a slot, KRONIK_SCHEDULED_FOR. Each line it writes to stdout or stderr is a line of the run's log. Where its last line on
-stdout is a JSON object, that is the result. Exit status 0 is success, every other one a failure that is tried again.
+a slot, KRONIK_SCHEDULED_FOR, and KRONIK_CORRELATION_ID where there is one. Each line it writes to stdout or stderr is
+a line of the run's log. Where its last line on stdout is a JSON object, that is the result. Exit status 0 is success,
+every other one a failure that is tried again.
 At a cancel or a timeout it is sent SIGTERM, and after the grace it is killed with everything that it started.
 """
 
@@ -95,6 +96,8 @@ def _environment(run: RunContext, given: Params) -> dict[str, str]:
     }
     if run.scheduled_for is not None:
         told["SCHEDULED_FOR"] = run.scheduled_for.isoformat()
+    if run.correlation_id is not None:
+        told["CORRELATION_ID"] = run.correlation_id
     encoded = msgspec.json.encode(given).decode()
     if len(encoded) <= _ENVIRONMENT_LIMIT:
         told["PARAMS"] = encoded

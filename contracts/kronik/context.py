@@ -39,6 +39,10 @@ class RunContext(Protocol):
         """The slot this run fills (UTC), or None where it was asked for by hand."""
 
     @property
+    def correlation_id(self) -> str | None:
+        """What the run belongs to, as whoever asked for it named it; to be passed on in what the job asks of others."""
+
+    @property
     def now(self) -> datetime:
         """When this attempt started (UTC). Use it instead of reading the clock: one attempt, one time."""
 

@@ -47,6 +47,7 @@ class Context:
         self.attempt = run.attempt
         self.triggered_by = run.triggered_by
         self.scheduled_for = run.scheduled_for
+        self.correlation_id = run.correlation_id
         self.now = now
         self.clock = clock
         self.warnings: list[Warning] = []

@@ -93,7 +93,7 @@ class Isolation:
             attempt=context.attempt,
             triggered_by=context.triggered_by,
             scheduled_for=context.scheduled_for.isoformat() if context.scheduled_for else None,
-            correlation_id=None,
+            correlation_id=context.correlation_id,
             now=context.now.isoformat(),
         )
         with contextlib.suppress(OSError):

@@ -59,9 +59,17 @@ async def test_a_process_that_dies_is_the_end_of_that_run_alone(
 
 @pytest.mark.usefixtures("running")
 async def test_the_run_context_is_the_same(nats_client: Client, event_log: EventLog) -> None:
-    run = await done(nats_client, event_log, "APART")
+    envelope = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/crm",
+        "type": "asked",
+        "data": {},
+        "correlationid": "order-7",
+    }
+    run = await done(nats_client, event_log, "APART", **envelope)
     assert run.status == "PARTIAL"
-    assert run.result == {"id": run.id, "token": run.token, "attempt": 1, "by": "SERVICE:crm"}
+    assert run.result == {"id": run.id, "token": run.token, "attempt": 1, "by": "order-7"}
     assert [(warning.item, warning.text) for warning in run.warnings] == [("household 17", "could not be updated")]
     lines = await _lines(nats_client, run.id, "by another program")
     assert {line["event"] for line in lines if "event" in line} >= {"at work", "could not be updated", "printed"}
