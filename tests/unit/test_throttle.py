@@ -7,8 +7,8 @@ from services.api.front.throttle import BACK_AFTER_S, TRIES, Throttle, network
 
 def guessed(address: str, times: int, now_s: float = 0.0) -> Throttle:
     throttle = Throttle()
-    for _ in range(times):
-        throttle.was_wrong(address, b"x", now_s)
+    for number in range(times):
+        assert throttle.was_wrong(address, number.to_bytes(2), now_s)
     return throttle
 
 
@@ -34,6 +34,13 @@ def test_what_is_no_network_stands_for_itself(address: str) -> None:
     assert network(address) == address
 
 
+def test_the_same_wrong_secret_again_is_no_guess() -> None:
+    throttle = guessed("192.0.2.1", 1)
+    assert not any(throttle.was_wrong("192.0.2.1", b"\0\0", 0) for _ in range(100))
+    assert throttle.wait_s("192.0.2.1", 0) == 0
+    assert throttle.was_wrong("192.0.2.2", b"\0\0", 0)
+
+
 def test_a_secret_is_known_while_it_is_right() -> None:
     throttle = Throttle()
     throttle.was_right(b"a")
@@ -45,7 +52,8 @@ def test_a_secret_is_known_while_it_is_right() -> None:
 def test_memory_is_bounded() -> None:
     throttle = Throttle()
     for number in range(20_000):
-        throttle.was_wrong(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", b"", 0)
+        throttle.was_wrong(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", number.to_bytes(4), 0)
         throttle.was_right(number.to_bytes(4))
     assert len(throttle._used) <= 10_000
     assert len(throttle._right) <= 1_000
+    assert len(throttle._wrong) <= 1_000

@@ -28,6 +28,8 @@ async def opened(
     address = connection.client.host if connection.client else "?"
     hashed, now = store.hash_of(secret), monotonic_s()
     wait = throttle.wait_s(address, now)
+    if wait > 0 and throttle.was_sent_before(address, hashed):
+        raise wrong
     if wait > 0 and not throttle.is_known(hashed):
         detail = f"Wait {math.ceil(wait)} s. What was right before is let in meanwhile."
         raise Problem(
@@ -35,8 +37,8 @@ async def opened(
         )
     found = await look(connection.app.state.pool, secret)
     if found is None:
-        throttle.was_wrong(address, hashed, now)
-        log.warning("secret_refused", kind=kind, address=network(address))
+        if throttle.was_wrong(address, hashed, now):
+            log.warning("secret_refused", kind=kind, address=network(address))
         raise wrong
     throttle.was_right(hashed)
     return found

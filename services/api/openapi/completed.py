@@ -30,7 +30,8 @@ _HEADERS: Final = {
 
 
 def completed(document: Document) -> Document:
-    """The document itself, changed."""
+    """A document like it that says more."""
+    document = _plain(document)
     schemas = document["components"]["schemas"]
     for name, schema in schemas.items():
         _describe(schema, _struct_of(name, schema))
@@ -47,11 +48,25 @@ def completed(document: Document) -> Document:
     return document
 
 
+def _plain(node: Any) -> Any:
+    """Litestar writes the bounds of integers as 1.0, and `anything or null`, which no null is one of exactly."""
+    match node:
+        case {"oneOf": [{} as either, {"type": "null"}], **others} if not either:
+            return _plain(others)
+        case dict():
+            return {key: _plain(value) for key, value in node.items()}
+        case list():
+            return [_plain(one) for one in node]
+        case float() if node.is_integer():
+            return int(node)
+    return node
+
+
 def _complete(operation: Document, document: Document, *, gated: bool) -> None:
     operation.setdefault("description", operation.get("summary", ""))
     for parameter in operation.get("parameters", ()):
         _complete_parameter(parameter)
-    for status in ("429", "default") if gated else ():
+    for status in ("400", "429", "default") if gated else ():
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
         operation["responses"].setdefault(status, {"description": STATUSES[status], "content": content})
     for status, response in operation["responses"].items():

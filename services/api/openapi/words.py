@@ -10,7 +10,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "limit": {"description": "How many at most"},
     "before": {"description": "Runs older than this one, newest first: from the Link header"},
     "after": {"description": "Runs newer than this one: from the Link header"},
-    "asOf": {"examples": ["2026-11-27T06:00:00Z", "4711"]},
+    "asOf": {"examples": ["4711"], "schema": {"pattern": rf"^([0-9]{{1,16}}|{_INSTANT[1:-1]})$"}},
     "rerunOf": {"schema": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}},
     "correlationId": {"schema": _TEXT},
     "text": {"schema": _TEXT},
@@ -96,9 +96,8 @@ FIELDS: Final[dict[str, str]] = {
 }
 """What fields mean that are not explained where they are declared."""
 
-OPERATIONS: Final[dict[str, str]] = {}
-
 STATUSES: Final[dict[str, str]] = {
+    "400": "Something in the request is wrong; `errors` names the fields and what they may be",
     "429": "Too many wrong tokens came from this address: `Retry-After` says when to try again",
     "default": "Anything else that went wrong",
 }
