@@ -146,6 +146,7 @@ class BulkWork:
             run.job_type,
             Triggered(params=run.params, user_id=by.user_id, rerun_of=run_id),
             id=bulk.event_id(id, run_id),
+            correlation_id=id,
         )
         return Settled(run_id, "done", made=appended.sequence)
 

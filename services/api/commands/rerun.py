@@ -32,13 +32,13 @@ async def plan(past: History, run_id: int, params: dict[str, Any] | None = None)
 async def apply(
     past: History, identity: Identity, run_id: int, key: str | None, params: dict[str, Any] | None = None
 ) -> Asked:
-    """Trigger a finished run's job again. params: others than its own.
+    """Trigger a finished run's job again; the two belong together as before. params: others than its own.
 
     Raises Problem, LogUnavailable; key: see trigger.
     """
     run, taken = await _wanted(past, run_id, params)
     wanted = Triggered(params=taken, user_id=identity.user_id, rerun_of=run_id)
-    return await trigger.apply(past, identity, wanted, run.job_type, key)
+    return await trigger.apply(past, identity, wanted, run.job_type, key, run.correlation_id)
 
 
 async def _wanted(past: History, run_id: int, params: dict[str, Any] | None) -> tuple[Run, dict[str, Any]]:

@@ -31,7 +31,7 @@ from services.api.problems import (
 )
 from services.infra import logs
 from services.infra import params as judge
-from services.log.append import Appended, EventLog, LogRefused, LogUnavailable
+from services.log.append import Appended, Conflict, Entry, EventLog, LogRefused, LogUnavailable
 
 logger = logs.get()
 
@@ -57,7 +57,14 @@ async def plan(history: History, job_type: str, params: dict[str, Any]) -> Plan:
     return Plan(command="trigger", does=f"asks for a run of {job_type}", job_type=job_type, params=params)
 
 
-async def apply(history: History, identity: Identity, wanted: Triggered, job_type: str, key: str | None) -> Asked:
+async def apply(
+    history: History,
+    identity: Identity,
+    wanted: Triggered,
+    job_type: str,
+    key: str | None,
+    correlation_id: str | None = None,
+) -> Asked:
     """Append a trigger of this job by this account and answer its run.
 
     key: an Idempotency-Key: the same account's same key for the same job is the same run. Raises Problem for
@@ -74,17 +81,21 @@ async def apply(history: History, identity: Identity, wanted: Triggered, job_typ
             return Asked(waiting, created=False)
         await _tell_refused(history.log, identity, job_type, full)
         raise full.problem
-    appended = await append(history.log, job_type, wanted, id=event_id)
+    appended = await append(history.log, job_type, wanted, id=event_id, correlation_id=correlation_id)
     if appended.duplicate and key is not None:
         return await _same(history, appended.sequence, wanted)
     return Asked(await _read_back(history, appended.sequence, event_id, wanted, job_type), created=True)
 
 
-async def append(log: EventLog, job_type: str, wanted: Triggered, *, id: str) -> Appended:
+async def append(
+    log: EventLog, job_type: str, wanted: Triggered, *, id: str, correlation_id: str | None = None
+) -> Appended:
     """Store the trigger; with an id that stands in the stream already, where it stands. Raises LogUnavailable."""
-    appended = await log.append(subjects.trigger(job_type, subjects.ADMIN), wanted, id=id, patience_s=_PATIENCE_S)
-    assert isinstance(appended, Appended), "without an expectation there is no conflict"
-    return appended
+    subject = subjects.trigger(job_type, subjects.ADMIN)
+    entry = Entry(subject=subject, event=wanted, id=id, correlation_id=correlation_id)
+    appended = await log.append_unit((entry,), patience_s=_PATIENCE_S)
+    assert not isinstance(appended, Conflict), "without an expectation there is no conflict"
+    return appended[0]
 
 
 class _Full(Struct, frozen=True):

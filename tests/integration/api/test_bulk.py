@@ -71,6 +71,8 @@ async def test_a_plan_says_of_each_run_why_not_and_the_work_does_the_rest_once(a
     assert set(made) == {plain, other}
     await api.projected(max(made.values()))
     assert await reruns(api) == made
+    together = (await api.get("job-run", correlationId=work["id"])).json()
+    assert {run["id"] for run in together} == set(made.values())
     assert (await api.get(f"job-run/{made[other]}")).json()["params"] == {"month": "2026-10"}
 
     assert (await api.post(path, **{KEY: "night"})).json()["id"] == work["id"]
