@@ -4,7 +4,10 @@ import asyncio
 
 from kronik import Retry, RunContext, job, seconds
 
+from tests.rude_jobs import deadly
 from tests.sample_jobs import Nap
+
+__all__ = ["deadly", "hold"]
 
 STUBBORN = Retry(attempts=50, wait=seconds(0.1), max_wait=seconds(0.1))
 

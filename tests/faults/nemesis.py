@@ -5,6 +5,9 @@ All choices follow from the seed; when they come true, the machine decides.
 
 import asyncio
 import contextlib
+import json
+import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -15,13 +18,16 @@ from nats.js.errors import Error as JetStreamError
 
 from tests.faults.figures import Report, Scenario, report
 from tests.faults.load import Load
-from tests.faults.raw_stream import STREAM, watch_acks
-from tests.faults.stage import ACK_WAIT_S, Stage, stage, under_load
+from tests.faults.raw_stream import STREAM, RawStream, watch_acks
+from tests.faults.stage import ACK_WAIT_S, JOBS, Stage, stage, under_load
 from tests.faults.test_cluster_faults import all_current, stream_leader
 from tests.faults.test_failpoints import WINDOWS
 from tests.faults.test_nats_faults import works_again
+from tests.invariants import Fact
 
 _CREW = 3
+_WAYS_TO_DIE = ("kill", "abort", "segfault", "os exit")
+_SIGNALS = (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV)
 _JOBS = ("NAP", "HOLD", "NOOP", "WARNS", "ALONE", "THREAD", "BREAKS")
 
 
@@ -47,9 +53,16 @@ class Nemesis:
             await asyncio.wait(self._waking)
         await works_again(self.load, within_s=90)
 
+    async def supervise(self) -> None:
+        """Jobs that kill their process go on doing so when the faults are over."""
+        while True:
+            await asyncio.sleep(0.3)
+            self.statuses.update(self.scene.replace_ended())
+
     def _faults(self) -> dict[Callable[[], Awaitable[None]], int]:
         """Each with its weight."""
         of_runners = {self.kill: 6, self.pause: 4, self.deploy: 3, self.crash: 6, self.swamp: 2, self.forget: 1}
+        of_runners |= {self.murder: 4, self.release: 3}
         of_servers = {self.kill_server: 3, self.hang_server: 2}
         return {**of_runners, **of_servers}
 
@@ -85,6 +98,20 @@ class Nemesis:
         self.scene.kill(name)
         window = self.scene.random.choice(list(WINDOWS))
         self.scene.hire(failpoint=f"{window}:{self.scene.random.randint(1, 5)}")
+
+    async def murder(self) -> None:
+        """A job that kills its process, in one of the ways there are: nobody else's attempt may count for it."""
+        way = self.scene.random.choice(_WAYS_TO_DIE)
+        await self.load.trigger("DEADLY", json.dumps({"what": way, "ms": 200}))
+
+    async def release(self) -> None:
+        """One runner is replaced by one of the second release of a job, and there are runs that only that one takes."""
+        name = self._anyone()
+        self.scene.runners[name].thaw()
+        self.scene.terminate(name)
+        self.scene.hire(jobs=f"{JOBS},tests.release_two")
+        for body in ('{"ms": 300}', '{"ms": 300, "note": "second"}'):
+            await self.load.trigger("RELEASED", body)
 
     async def swamp(self) -> None:
         """A hundred triggers at once."""
@@ -134,15 +161,23 @@ async def _soak(seconds: int, seed: int, nodes: int, per_s: float) -> Report:
         await scene.crew(_CREW)
         async with under_load(scene, seed, per_s) as load:
             nemesis = Nemesis(scene, load)
+            supervising = asyncio.create_task(nemesis.supervise())
             await nemesis.go_on(time.monotonic() + seconds)
         verdict = await scene.settle(load, within_s=180)
+        supervising.cancel()
         assert acks.early(await scene.stream.anew()) == []
-    # 137: a failpoint; 75: a job that ignored its end; 69: a NATS client that gave up.
-    assert set(nemesis.statuses) <= {137, 75, 69}, f"runners ended with {nemesis.statuses}"
+    # 137: a failpoint; 75: a job that ignored its end; 69: a NATS client that gave up; signals: a job that kills.
+    assert set(nemesis.statuses) <= {137, 75, 69, *_SIGNALS}, f"runners ended with {nemesis.statuses}"
+    assert _blamed_for_others(scene.stream) == []
     inflicted = ", ".join(f"{name} {count}" for name, count in sorted(nemesis.done.items()))
     ended = ", ".join(f"{status}: {count}" for status, count in sorted(nemesis.statuses.items()))
     figures = f"{inflicted}; exit statuses {ended or 'none'}; {load.unanswered} publishes unanswered"
     return report(f"{nemesis.done.total()} faults in {seconds} s", verdict, figures=figures)
+
+
+def _blamed_for_others(stream: RawStream) -> list[Fact]:
+    """Jobs that never fail by themselves, and did: their attempts were counted for what killed their runners."""
+    return [each for each in stream.facts if re.fullmatch(r"jobs\.run\.(HOLD|NOOP|WARNS)\.\d+\.failed", each.subject)]
 
 
 async def _one_server(seconds: int, seed: int) -> Report:

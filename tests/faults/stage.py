@@ -24,8 +24,9 @@ from tests.processes import Process
 from tests.servers import NatsServer
 
 ACK_WAIT_S = 1.5
+JOBS = "tests.sample_jobs,tests.faults.jobs"
 _RUNNER = {
-    "jobs": "tests.sample_jobs,tests.faults.jobs",
+    "jobs": f"{JOBS},tests.release_one",
     "ack_wait_s": str(ACK_WAIT_S),
     "grace_s": "1",
     "slots": "12",
