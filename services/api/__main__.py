@@ -71,7 +71,7 @@ async def _serve(wanted: ApiSettings) -> int:
         timeout_graceful_shutdown=_GRACE_S,
         lifespan="on",
         proxy_headers=bool(wanted.trusted_proxies),
-        forwarded_allow_ips=wanted.trusted_proxies,
+        forwarded_allow_ips=wanted.trusted_proxies or "",
         **protocol.options(),
     )
     server = Server(config, stop)

@@ -38,6 +38,7 @@ from services.api.openapi import served
 from services.api.past import History
 from services.api.pulse import Pulse
 from services.api.request_schemas import ClosedStructs
+from services.api.surroundings import Surroundings
 from services.infra import logs
 from services.infra.clock import SystemClock
 from services.infra.lifecycle import end
@@ -73,7 +74,8 @@ def create_app(
         event_log = EventLog(client, SystemClock(settings.clock_file), f"/kronik/api/{settings.instance}")
         past = History(event_log, pool, changes)
         pulse = Pulse(event_log, pool, projector)
-        app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails())
+        surroundings = Surroundings(past)
+        app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails(), surroundings=surroundings)
         app.state.update(
             pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop, workshop=workshop
         )
@@ -90,7 +92,7 @@ def create_app(
         tasks = [asyncio.ensure_future(one) for one in running]
         try:
             await pool
-            tasks.append(asyncio.create_task(pulse.run()))
+            tasks += [asyncio.create_task(one) for one in (pulse.run(), surroundings.run())]
             yield
         finally:
             stop.set()

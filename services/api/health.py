@@ -1,11 +1,13 @@
 """Whether this process lives, and whether it can do its work."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final, Literal
 
 import asyncpg
 from litestar import Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from services.api.history import projector, queries
@@ -13,18 +15,21 @@ from services.api.history.queries import Pool
 from services.log import jetstream
 from services.log.append import EventLog, LogUnavailable
 
+_WITHIN_S: Final = 3.0
+
 
 class Alive(Struct, frozen=True):
     status: str = "ok"
 
 
 class Ready(Struct, frozen=True, rename="camel"):
-    """reasons: why this process is not ready, in words; empty where it is.
+    """status: ready; degraded where this process serves and others don't do their part; unready where it can't serve.
 
+    reasons: what is wrong, in words; empty where nothing is.
     position: the last event in the history. behind: how many events of the stream are not in it yet.
     """
 
-    status: str
+    status: Literal["ready", "degraded", "unready"]
     reasons: list[str]
     nats: bool
     postgres: bool
@@ -39,7 +44,12 @@ async def live() -> Alive:
     return Alive()
 
 
-@get("/health/ready", tags=["health"], summary="NATS, Postgres and the projector are as they should be")
+@get(
+    "/health/ready",
+    tags=["health"],
+    summary="Whether this process can serve, and the others do their part",
+    responses={503: ResponseSpec(Ready, description="It can't serve; `reasons` says why", generate_examples=False)},
+)
 async def ready(pool: NamedDependency[Pool], log: NamedDependency[EventLog], state: State) -> Response[Ready]:
     doing: projector.State = state.projector.state
     reasons: list[str] = []
@@ -47,9 +57,10 @@ async def ready(pool: NamedDependency[Pool], log: NamedDependency[EventLog], sta
     position, parked = await _position(pool, reasons)
     if doing.problem:
         reasons.append(doing.problem)
+    others: list[str] = state.surroundings.troubles()
     answer = Ready(
-        status="unready" if reasons else "ready",
-        reasons=reasons,
+        status="unready" if reasons else "degraded" if others else "ready",
+        reasons=[*reasons, *others],
         nats=last is not None,
         postgres=position is not None,
         projector=doing.phase,
@@ -62,18 +73,25 @@ async def ready(pool: NamedDependency[Pool], log: NamedDependency[EventLog], sta
 
 async def _last(log: EventLog, reasons: list[str]) -> int | None:
     try:
-        return (await jetstream.stream_info(log.connection)).state.last_seq
+        stream = await jetstream.stream_info(log.connection)
     except LogUnavailable as away:
         reasons.append(str(away))
         return None
+    if stream.full:
+        reasons.append("the stream is at its limit: nothing more can be stored; raise max_bytes or max_msgs of JOBS")
+    return stream.state.last_seq
 
 
 async def _position(pool: Pool, reasons: list[str]) -> tuple[int | None, int | None]:
     try:
-        return (await queries.position(pool)).sequence, await queries.parked_count(pool)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as away:
+        async with asyncio.timeout(_WITHIN_S):
+            await queries.readable(pool)
+            return (await queries.position(pool)).sequence, await queries.parked_count(pool)
+    except TimeoutError:
+        reasons.append(f"Postgres: the history could not be read within {_WITHIN_S:g} s; is history.run locked?")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as away:
         reasons.append(f"Postgres: {away!r}"[:300])
-        return None, None
+    return None, None
 
 
 routes: list[Any] = [live, ready]

@@ -66,7 +66,7 @@ class ApiSettings(Service, frozen=True, kw_only=True):
     port: Port = 8080
     api_port_file: Path | None = None
     base_path: BasePath = ""
-    trusted_proxies: str = ""
+    trusted_proxies: str | None = None
 
 
 class SchedulerSettings(Service, frozen=True, kw_only=True):

@@ -27,6 +27,8 @@ _STREAM_NOT_FOUND: Final = 10059
 _CONSUMER_NOT_FOUND: Final = 10014
 _NOT_YET: Final = frozenset({10005, 10008, 10023})
 """Of a cluster on its way up: no suitable peers, temporarily unavailable, insufficient resources."""
+_LARGEST_BYTES: Final = 64 * 1024
+
 _NOTHING: Final = frozenset({"204", "404"})
 """A direct get's end of a batch, and nothing found."""
 
@@ -58,6 +60,7 @@ class StreamState(Struct, frozen=True):
     messages: int
     first_seq: int
     last_seq: int
+    bytes: int = 0
 
     @property
     def first(self) -> int:
@@ -73,6 +76,13 @@ class StreamInfo(Struct, frozen=True):
     created: str
     state: StreamState
 
+    @property
+    def full(self) -> bool:
+        """Whether it has a limit, and no room for one more message of the largest kind that anybody may send."""
+        most_bytes, most = int(self.config.get("max_bytes", -1)), int(self.config.get("max_msgs", -1))
+        no_room = most_bytes > 0 and self.state.bytes + _LARGEST_BYTES > most_bytes
+        return no_room or 0 < most <= self.state.messages
+
 
 class Sequences(Struct, frozen=True):
     stream_seq: int
@@ -80,7 +90,8 @@ class Sequences(Struct, frozen=True):
 
 class ConsumerInfo(Struct, frozen=True):
     """delivered: the last message handed out. ack_floor: all up to it are settled. num_ack_pending: handed out
-    and not settled. num_pending: not handed out yet. num_waiting: requests of idle readers."""
+    and not settled. num_pending: not handed out yet. num_waiting: requests of idle readers. paused: hands out nothing.
+    """
 
     name: str
     config: dict[str, Any]
@@ -89,6 +100,7 @@ class ConsumerInfo(Struct, frozen=True):
     num_ack_pending: int
     num_pending: int
     num_waiting: int
+    paused: bool = False
 
     def has_lost(self, sequence: int) -> bool:
         """Whether this message was handed out and will not be again: acknowledged, or given up."""

@@ -180,6 +180,11 @@ async def parked(pool: Pool, limit: int = 100, moment: Moment | None = None) -> 
     return [Parked(**row) for row in await pool.fetch(statement("parked"), limit, _until(moment))]
 
 
+async def readable(pool: Pool) -> None:
+    """Raises what Postgres raises where no run can be read; waits while the table is locked."""
+    await pool.fetchval(statement("readable"))
+
+
 async def parked_count(pool: Pool) -> int:
     count: int = await pool.fetchval(statement("parked_count"))
     return count
