@@ -33,13 +33,16 @@ def days(count: float) -> timedelta:
 class Cron(Struct, frozen=True):
     """When a job runs by itself, and what becomes of the slots that came late or found the job busy.
 
-    expression: five cron fields (minute hour day month weekday), at most 128 characters.
+    expression: five cron fields (minute hour day month weekday), at most 128 characters; docs/schedules.md is the
+        dialect.
     tz: an IANA zone. A fixed hour fires exactly once on every day it names, on the days the clocks change too.
-    catch_up: after downtime `latest` runs once for everything missed (the other slots become
-        `coalesced`), `all` runs every missed slot up to 100, `none` runs none of them (`missed`).
+    catch_up: after an absence of the scheduler, or of every runner of the job, `latest` runs once for everything
+        missed (the other slots become `coalesced`), `all` runs every missed slot up to 100, `none` runs none of
+        them (`missed`).
     overlap: a slot that finds a run of the job unfinished waits behind it (`queue`) or is
         dropped with an `overlapped` event (`skip`).
-    deadline: a slot that is older than this when it is seen is `missed` whatever `catch_up` says; None: no limit.
+    deadline: a slot that is older than this when it is seen is `missed` whatever `catch_up` says, and a run of a slot
+        that has waited for so long without beginning ends as failed; None: no limit.
     """
 
     expression: str

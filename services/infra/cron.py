@@ -44,8 +44,9 @@ class Cron(Struct, frozen=True):
     @property
     def for_croniter(self) -> str:
         days = [*map(str, self.days or ()), *(["L"] if self.last_day else [])]
+        minutes, hours, months = _numbers(self.minutes, 60), _numbers(self.hours, 24), _numbers(self.months, 12)
         weekdays = [f"{day}#{n}" if n else f"L{day}" for day, n in self.nth or ()] or [*map(str, self.weekdays or ())]
-        fields = (_numbers(self.minutes), _numbers(self.hours), days, _numbers(self.months), weekdays)
+        fields = (minutes, hours, days, months, weekdays)
         return " ".join(",".join(field) or "*" for field in fields)
 
 
@@ -220,8 +221,9 @@ def _allowed(field: _Field) -> str:
     return f"allowed are {field.low} to {field.high}{words}, *, ranges a-b, lists a,b and steps */n"
 
 
-def _numbers(values: tuple[int, ...]) -> list[str]:
-    return [str(value) for value in values]
+def _numbers(values: tuple[int, ...], all: int) -> list[str]:
+    """None for all of them, which is `*`."""
+    return [] if len(values) == all else [str(value) for value in values]
 
 
 def _bad(field: _Field, item: str, allowed: str) -> InvalidSchedule:

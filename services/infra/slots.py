@@ -25,6 +25,8 @@ from kronik.events import Schedule
 
 from services.infra.cron import EXPRESSION_LIMIT, Cron, InvalidSchedule, parse
 
+_SOME_DAY: Final = datetime(2026, 1, 1)  # noqa: DTZ001  wall-clock time
+
 __all__ = ["EXPRESSION_LIMIT", "InvalidSchedule", "check", "next_slots", "slots", "slots_after", "zones"]
 
 
@@ -76,12 +78,21 @@ def _first_wall_time(after: datetime, zone: ZoneInfo) -> datetime:
     return local.replace(tzinfo=None, second=0, microsecond=0) - back
 
 
+@lru_cache(maxsize=1_024)
+def _matches(cron: Cron) -> croniter:
+    """Made once: croniter takes longer to read an expression than to find the next match."""
+    return croniter(cron.for_croniter, _SOME_DAY, day_or=cron.either)
+
+
 def _wall_times(cron: Cron, after: datetime) -> Iterator[datetime]:
     """What the expression matches on a wall clock that no zone disturbs; ends with the calendar."""
-    matches = croniter(cron.for_croniter, after, day_or=cron.either)
+    matches = _matches(cron)
     while True:
         try:
-            yield matches.get_next(datetime)
+            # Set anew each time: it is shared by all who ask for this expression.
+            matches.set_current(after, force=True)
+            after = matches.get_next(datetime)
+            yield after
         except (CroniterBadDateError, OverflowError, ValueError):
             return
 
