@@ -44,11 +44,13 @@ class NamedRow(Protocol):
 class Kept(Struct, frozen=True):
     """How a field is kept, where that does not follow from its name and type.
 
-    of: made of the run. then: SQL, what it was at a moment when the run had not come to its present event; in it
-    `ended`, `begun` and `attempting` tell how far it had come. missing: SQL, what older tables get.
+    of: made of the run. clean: made of the run's field of the same name, where that is not None.
+    then: SQL, what it was at a moment when the run had not come to its present event; in it `ended`, `begun` and
+    `attempting` tell how far it had come. missing: SQL, what older tables get.
     """
 
     of: Callable[[Run], Any] | None = None
+    clean: Callable[[Any], Any] | None = None
     then: str = ""
     missing: str = ""
     column: str = ""
@@ -185,7 +187,7 @@ class JobRun(Struct, frozen=True, rename="camel"):
         str | None, Kept(of=lambda run: None if run.result is None else json(run.result), then=_ENDED)
     ]
     error_message: Annotated[str | None, Kept(of=lambda run: text(run.error or run.problem), then=_ENDED)]
-    triggered_by: Annotated[str, Kept(of=lambda run: text(run.triggered_by))]
+    triggered_by: Annotated[str, Kept(clean=text)]
     phase: Annotated[Phase, Kept(then="CASE WHEN ended THEN {} WHEN begun THEN 'executing' ELSE 'queued' END")]
     attempt: Annotated[
         int,
@@ -198,9 +200,9 @@ class JobRun(Struct, frozen=True, rename="camel"):
         int, Kept(then="CASE WHEN ended THEN {} WHEN attempting THEN least({}, greatest(attempt - 1, 0)) ELSE 0 END")
     ]
     triggered_at: datetime
-    retry_at: Annotated[datetime | None, Kept(of=lambda run: instant(run.retry_at), then="NULL")]
-    scheduled_for: Annotated[datetime | None, Kept(of=lambda run: instant(run.scheduled_for))]
-    rerun_of: Annotated[int | None, Kept(of=lambda run: integer(run.rerun_of))]
+    retry_at: Annotated[datetime | None, Kept(clean=instant, then="NULL")]
+    scheduled_for: Annotated[datetime | None, Kept(clean=instant)]
+    rerun_of: Annotated[int | None, Kept(clean=integer)]
     params: Annotated[Raw, Kept(of=lambda run: json(run.params) if run.params else "{}", column="params_json")]
     warnings: Annotated[
         list[Warning],
@@ -210,14 +212,12 @@ class JobRun(Struct, frozen=True, rename="camel"):
             then="CASE WHEN ended THEN {} ELSE '[]' END",
         ),
     ]
-    warning_count: Annotated[
-        int, Kept(of=lambda run: integer(run.warning_count), then="CASE WHEN ended THEN {} ELSE 0 END")
-    ]
-    cancel_requested_by: Annotated[str | None, Kept(of=lambda run: text(run.cancel_requested_by), then=_ENDED)]
-    cancelled_by: Annotated[str | None, Kept(of=lambda run: text(run.cancelled_by), then=_ENDED)]
+    warning_count: Annotated[int, Kept(clean=integer, then="CASE WHEN ended THEN {} ELSE 0 END")]
+    cancel_requested_by: Annotated[str | None, Kept(clean=text, then=_ENDED)]
+    cancelled_by: Annotated[str | None, Kept(clean=text, then=_ENDED)]
     ignored: Annotated[int, Kept(then="0")]
-    traceback: Annotated[str | None, Kept(of=lambda run: text(run.traceback), then=_ENDED)]
-    correlation_id: Annotated[str | None, Kept(of=lambda run: text(getattr(run, "correlation_id", None)))]
+    traceback: Annotated[str | None, Kept(clean=text, then=_ENDED)]
+    correlation_id: Annotated[str | None, Kept(clean=text)]
 
 
 class RunRow(JobRun, frozen=True):
@@ -228,11 +228,11 @@ class RunRow(JobRun, frozen=True):
 
     origin: str
     attempt_at: datetime | None
-    problem: Annotated[str | None, Kept(of=lambda run: text(run.problem))]
+    problem: Annotated[str | None, Kept(clean=text)]
     version: int
     token: int
-    incarnation: Annotated[str | None, Kept(of=lambda run: text(run.incarnation))]
-    timeout_ms: Annotated[int, Kept(of=lambda run: integer(run.timeout_ms))]
+    incarnation: Annotated[str | None, Kept(clean=text)]
+    timeout_ms: Annotated[int, Kept(clean=integer)]
     work: Annotated[int | None, Kept(of=work_of)]
     state: Annotated[State, Kept(of=state_of, missing="'unsorted'")]
 
@@ -247,12 +247,12 @@ def _kept(annotation: Any) -> tuple[Any, Kept]:
     return annotation, Kept()
 
 
-def _column(name: str, annotation: Any) -> tuple[Column, Callable[[Run], Any] | None]:
+def _column(name: str, annotation: Any) -> tuple[Column, Kept]:
     kind, kept = _kept(annotation)
     kinds = get_args(kind) if NoneType in get_args(kind) else (kind,)
     type_ = _TYPES.get(kinds[0], "text")
     column = Column(kept.column or name, type_, NoneType in kinds, kept.then, kept.missing)
-    return column, kept.of
+    return column, kept
 
 
 _HINTS: Final = typing.get_type_hints(RunRow, include_extras=True)
@@ -266,8 +266,9 @@ CALLED: Final = dict(zip(SHOWN, JobRun.__struct_encode_fields__, strict=True))
 """Their names in JSON."""
 INDEX: Final = {name: index for index, name in enumerate(NAMES)}
 
-_FROM_RUN: Final = [(index, of) for index, (_, of) in enumerate(_DECLARED) if of is not None]
-_same: Final = attrgetter(*(column.name if of is None else "id" for column, of in _DECLARED))
+_FROM_RUN: Final = [(index, kept.of) for index, (_, kept) in enumerate(_DECLARED) if kept.of is not None]
+_CLEANED: Final = [(index, kept.clean) for index, (_, kept) in enumerate(_DECLARED) if kept.clean is not None]
+_same: Final = attrgetter(*(column.name if kept.of is None else "id" for column, kept in _DECLARED))
 _SPECIAL: Final = frozenset({"result", "error", "started_at", "params", "warnings"})
 _CARRIED: Final = [name for name in Run.__struct_fields__ if name in INDEX and name not in _SPECIAL]
 _PARAMS, _WARNINGS = INDEX["params_json"], INDEX["warnings_json"]
@@ -276,6 +277,9 @@ _PARAMS, _WARNINGS = INDEX["params_json"], INDEX["warnings_json"]
 def row_of(run: Run) -> Row:
     """The run's row; Postgres accepts every value of it."""
     row = list(_same(run))
+    for index, clean_up in _CLEANED:
+        if (value := row[index]) is not None:
+            row[index] = clean_up(value)
     for index, of in _FROM_RUN:
         row[index] = of(run)
     return tuple(row)

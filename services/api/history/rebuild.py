@@ -30,6 +30,8 @@ from services.log.subscription import StreamReplaced
 
 NEXT = "history_next"
 
+_UNTIL_THE_SWAP = "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'"
+"""A crash before the swap loses nothing that is served; the swap waits for the disk, and what was before it too."""
 _COPY_ROWS = 5_000
 _CLOSE = 1_000
 _LATE_AT_ONCE = 1_000
@@ -108,7 +110,7 @@ async def rebuild(
     try:
         connection = await tables.connect(dsn, NEXT)
         try:
-            return await _Rebuild(nats, nats_url, dsn, connection, on_progress, before_swap).run()
+            return await _Rebuild(nats, dsn, connection, on_progress, before_swap).run()
         finally:
             connection.terminate()
     finally:
@@ -119,14 +121,12 @@ class _Rebuild:
     def __init__(
         self,
         nats: Client,
-        nats_url: str,
         dsn: str,
         connection: Connection,
         on_progress: Callable[[Progress], None],
         before_swap: Callable[[Diff], Awaitable[None]],
     ) -> None:
         self._nats = nats
-        self._url = nats_url
         self._dsn = dsn
         self._db = connection
         self._on_progress = on_progress
@@ -139,7 +139,7 @@ class _Rebuild:
         await self._claim()
         extent = (await jetstream.stream_info(self._nats)).state
         self._last = extent.last_seq
-        async with open_source(self._nats, self._url, "history_rebuild", extent.first) as source:
+        async with open_source(self._nats, "history_rebuild", extent.first) as source:
             checkpoint = await self._fill(source)
             carried_over = await self._index_and_carry_over(extent.first)
             await self._fold_late()
@@ -154,6 +154,7 @@ class _Rebuild:
     async def _claim(self) -> None:
         if not await self._db.fetchval(statement("try_rebuilding")):
             raise RebuildRunning("another rebuild is running; wait for it, or end it")
+        await self._db.execute(_UNTIL_THE_SWAP)
         await self._db.execute(statement("next_schema"))
         await upgrade.create(self._db)
 
@@ -259,6 +260,7 @@ class _Rebuild:
         self._tell("swapping", source.passed)
         mismatch = await self._mismatch()
         await self._db.execute(statement("drop_old"), timeout=None)
+        await self._db.execute("SET synchronous_commit = on")
         async with self._db.transaction():
             await self._db.execute(statement("lock_writing"), timeout=None)
             checkpoint = await self._advance(source, checkpoint)

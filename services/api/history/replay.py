@@ -5,24 +5,20 @@ run is finished (a stale writer), or older than the stream, or there is none. Th
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from kronik.run import Run
 from nats.aio.client import Client
 
 from services.api.history.projections import Checkpoint, Fold, Parked, read, run_id_of
-from services.api.history.wire import WireReader, WireRefused, open_wire
-from services.infra import logs
 from services.log.event_reader import EventReader, open_reader
 from services.log.stored import START, Stored
-
-log = logs.get()
 
 
 class Source:
     """The stream in order, cut wherever it is asked to stop. passed: the last sequence handed out."""
 
-    def __init__(self, reader: EventReader | WireReader, passed: int) -> None:
+    def __init__(self, reader: EventReader, passed: int) -> None:
         self._reader = reader
         self._rest: list[Stored] = []
         self.passed = passed
@@ -47,15 +43,9 @@ def _count_up_to(batch: Sequence[Stored], sequence: int) -> int:
 
 
 @asynccontextmanager
-async def open_source(connection: Client, url: str, name: str, start: int) -> AsyncIterator[Source]:
-    """The stream from sequence `start` on, by the fastest way there is. url: of NATS. Raises ReaderLost."""
-    async with AsyncExitStack() as stack:
-        reader: EventReader | WireReader
-        try:
-            reader = await stack.enter_async_context(open_wire(connection, url, name, start))
-        except WireRefused as refused:
-            log.info("reading_with_client", reason=str(refused))
-            reader = await stack.enter_async_context(open_reader(connection, name=name, start=start))
+async def open_source(connection: Client, name: str, start: int) -> AsyncIterator[Source]:
+    """The stream from sequence `start` on. Raises ReaderLost."""
+    async with open_reader(connection, name=name, start=start) as reader:
         yield Source(reader, start - 1)
 
 

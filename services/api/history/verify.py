@@ -93,7 +93,7 @@ async def verify(nats_url: str, dsn: str, on_progress: Callable[[Progress], None
             if await upgrade.model(connection) != schema.VERSION:
                 raise OtherVersion("the history was made by another version of Kronik: run `kronik rebuild`")
             await subscription.check(nats, checkpoint)
-            return await _Verify(nats, nats_url, connection, checkpoint, on_progress).run()
+            return await _Verify(nats, connection, checkpoint, on_progress).run()
     finally:
         await nats_connection.close(nats)
 
@@ -113,13 +113,11 @@ class _Verify:
     def __init__(
         self,
         nats: Client,
-        url: str,
         connection: Connection,
         checkpoint: Checkpoint,
         on_progress: Callable[[Progress], None],
     ) -> None:
         self._nats = nats
-        self._url = url
         self._db = connection
         self._end = checkpoint.sequence
         self._on_progress = on_progress
@@ -152,7 +150,7 @@ class _Verify:
 
     async def _fold(self) -> Replay:
         replay = Replay()
-        async with open_source(self._nats, self._url, "history_verify", self._first) as source:
+        async with open_source(self._nats, "history_verify", self._first) as source:
             async for batch in source.up_to(self._end):
                 replay.take(batch)
                 self._sum_up_terms(replay.fold)

@@ -401,3 +401,15 @@ async def test_a_reader_who_stops_reading_gives_its_connection_back(db: Connecti
     assert not export.busy()
     assert await pool.fetchval("SELECT 1") == 1
     assert pool.get_idle_size() == pool.get_size()
+
+
+async def test_what_belongs_together_is_found_by_its_correlation_id(api: Api, stream: Stream) -> None:
+    event = {"specversion": "1.0", "id": "e-1", "source": "/crm", "type": "crm.order.paid", "correlationid": "order-7"}
+    run_id = await stream.publish(f"jobs.trigger.{JOB}.ops", json.dumps({**event, "data": {"month": "10"}}).encode())
+    await stream.run()
+    last = await stream.go_on(run_id, STARTED, Completed(attempt=1, result=SUMMARY))
+    await api.projected(last)
+    found = (await api.get("job-run", correlationId="order-7")).json()
+    assert [(run["id"], run["correlationId"], run["status"]) for run in found] == [(run_id, "order-7", "SUCCESS")]
+    assert (await api.get("job-run", correlationId="order-7", status="FAILED")).json() == []
+    assert (await api.get("job-run/count", **{"param.month": "10"})).json() == {"count": 1, "exact": True}
