@@ -17,6 +17,7 @@ from kronik.events import (
     Outcome,
     RetryPolicy,
     RunEvent,
+    ScheduleChanged,
     SlotSkipped,
     Started,
     Triggered,
@@ -48,6 +49,9 @@ class Stage:
 
     async def define(self, definition: JobDefined) -> None:
         await self._append(subjects.definition(definition.job_type), definition)
+
+    async def change(self, job_type: str, change: ScheduleChanged) -> None:
+        await self._append(subjects.schedule(job_type), change)
 
     async def trigger(self, job_type: str, origin: str = "cron", **data: Any) -> int:
         """The run's id."""

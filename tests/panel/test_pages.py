@@ -1,0 +1,335 @@
+"""Every page in every width, theme and language; what is out of reach is said; strangers' texts stay texts."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kronik.events import Triggered, Warning
+from nats.aio.client import Client
+from playwright.async_api import Browser, Page, expect
+
+from services.log.append import EventLog
+from tests import processes, servers
+from tests.panel.gallery import WIDTHS, hang
+from tests.panel.panel import Panel, Stage, a_job
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
+SHIFTS = """() => new Promise(done => {
+    let sum = 0;
+    const add = list => { for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value; };
+    const seen = new PerformanceObserver(add);
+    seen.observe({ type: 'layout-shift', buffered: true });
+    const rest = { getEntries: () => seen.takeRecords() };
+    setTimeout(() => { add(rest); done(sum); }, 50);
+})"""
+
+
+WIDEST = """() => {
+    const right = one => one.getBoundingClientRect().right;
+    const wide = [...document.querySelectorAll('body *')].filter(one => right(one) > innerWidth);
+    return wide.slice(-2).map(one => one.outerHTML.slice(0, 120)).join(' ');
+}"""
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe finds, each with the first element that it is about."""
+    await page.evaluate(AXE)
+    found = await page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary'][:300]}" for one in found]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("language", "theme"), [("da-DK", "light"), ("en-GB", "dark")])
+async def test_every_page_can_be_read_by_everybody_on_every_screen(
+    panel: Panel, stage: Stage, browser: Browser, language: str, theme: Any
+) -> None:
+    paths = await hang(stage)
+    await expect(panel.page.locator("#verdict")).to_contain_text("6 fejl", timeout=15_000)
+    state = await panel.page.context.storage_state()
+    faults: list[str] = []
+    async with await browser.new_context(
+        base_url=panel.address, storage_state=state, locale=language, color_scheme=theme, bypass_csp=True
+    ) as context:
+        page = await context.new_page()
+        page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+        for path in paths:
+            await page.set_viewport_size({"width": 390, "height": 844})
+            response = await page.goto(path)
+            assert response is not None
+            assert response.status == 200, path
+            if (shift := await page.evaluate(SHIFTS)) > 0.01:
+                faults.append(f"{path}: moves by {shift:.3f}")
+            for width in WIDTHS:
+                await page.set_viewport_size({"width": width, "height": 844})
+                wide = await page.evaluate("document.documentElement.scrollWidth")
+                if wide > width:
+                    faults.append(f"{path}: {wide} px at {width}: {await page.evaluate(WIDEST)}")
+                if width in (320, 1440):
+                    faults += [f"{path} {width}: {one}" for one in await violations(page)]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+async def house(browser: Browser, nats_server: servers.NatsServer, nats_client: Client) -> AsyncIterator["House"]:
+    """An API on a Postgres of its own, to take away."""
+    with servers.postgres() as postgres:
+        url = await _made(postgres)
+        settings = {"nats_url": nats_server.url, "database_url": url, "port": "0"}
+        with processes.service("api", **settings) as api:
+            context = await browser.new_context(base_url=_url(api), locale="da-DK")
+            panel = Panel(await context.new_page(), _url(api), url)
+            await panel.sign_in("admin")
+            yield House(panel, nats_server, postgres, api)
+
+
+class House:
+    def __init__(
+        self, panel: Panel, nats: servers.NatsServer, postgres: servers.PostgresServer, api: processes.Process
+    ) -> None:
+        self.panel, self.nats, self.postgres, self.api = panel, nats, postgres, api
+
+
+async def _made(postgres: servers.PostgresServer) -> str:
+    return await asyncio.to_thread(postgres.create_database)
+
+
+def _url(api: processes.Process) -> str:
+    lines = [json.loads(line) for line in api.log.read_text().splitlines() if "api_ready" in line]
+    return str(lines[0]["url"])
+
+
+async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
+    house: House, event_log: EventLog
+) -> None:
+    page, stage = house.panel.page, Stage(event_log)
+    await stage.define(a_job("CLEAN_UP"))
+    await expect(house.panel.card("CLEAN_UP")).to_be_visible(timeout=15_000)
+
+    async def said(text: str) -> None:
+        await expect(page).to_have_title(_begins(text), timeout=8_000)
+        await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text(text.split()[0])
+        assert "grayscale" in await page.locator("main").evaluate("one => getComputedStyle(one).filter")
+
+    async def well() -> None:
+        await expect(page).to_have_title(_begins("System jobs"), timeout=30_000)
+        assert await page.locator("main").evaluate("one => getComputedStyle(one).filter") == "none"
+
+    await well()
+    house.nats.freeze()
+    await said("NATS er væk")
+    house.nats.start()
+    await well()
+    house.postgres.kill()
+    await said("Postgres er væk")
+    house.postgres.start()
+    await well()
+    await page.context.set_offline(True)
+    await said("Ingen forbindelse")
+    await page.context.set_offline(False)
+    await well()
+    house.api.freeze()
+    await said("Ingen forbindelse")
+    house.api.thaw()
+    await well()
+
+
+def _begins(text: str) -> Any:
+    return re.compile(f"^{re.escape(text)}")
+
+
+async def test_behind_a_proxy_below_a_path_every_link_and_every_action_works(
+    browser: Browser, nats_url: str, nats_client: Client, database_url: str, event_log: EventLog
+) -> None:
+    settings = {"nats_url": nats_url, "database_url": database_url, "port": "0", "base_path": "/kronik"}
+    with processes.service("api", **settings) as api:
+        address = f"{_url(api)}/kronik"
+        async with await browser.new_context(locale="da-DK") as context:
+            panel = Panel(await context.new_page(), address, database_url)
+            await panel.sign_in("admin")
+            stage = Stage(event_log)
+            await stage.define(a_job("CLEAN_UP"))
+            await expect(panel.card("CLEAN_UP")).to_be_visible(timeout=15_000)
+            await panel.card("CLEAN_UP").get_by_role("button", name="Kør nu").click()
+            await expect(panel.page).to_have_url(f"{address}/admin/system#job-CLEAN_UP")
+            await expect(panel.card("CLEAN_UP")).to_contain_text("I kø")
+            hrefs = await panel.page.eval_on_selector_all("a[href], link[href], script[src]", _HREFS)
+            assert [one for one in hrefs if not one.startswith(("/kronik/", "#"))] == []
+            await panel.page.get_by_role("link", name="English").click()
+            await expect(panel.page).to_have_url(f"{address}/admin/system")
+            await expect(panel.page.locator("html")).to_have_attribute("lang", "en")
+            assert panel.complaints == []
+
+
+_HREFS = "all => all.map(one => one.getAttribute('href') ?? one.getAttribute('src'))"
+
+
+async def test_a_link_that_names_a_language_does_not_choose_it_for_its_reader(panel: Panel) -> None:
+    await panel.open("/admin/system?lang=en")
+    await expect(panel.page).to_have_url(f"{panel.address}/admin/system")
+    await expect(panel.page.locator("html")).to_have_attribute("lang", "da")
+
+
+async def test_all_that_failed_is_run_again_with_two_clicks(panel: Panel, stage: Stage) -> None:
+    await stage.define(a_job("CLEAN_UP"))
+    failed = [await stage.failed("CLEAN_UP", f"no luck {number}") for number in range(3)]
+    verdict = panel.page.locator("#verdict")
+    await expect(verdict).to_contain_text("3 fejl i 1 job", timeout=15_000)
+    await expect(panel.page).to_have_title("3 fejlet · Kronik")
+    await expect(verdict).to_contain_text("3× Oprydning no luck")
+
+    await verdict.get_by_role("link", name="Kør de 3 igen").click()
+    await panel.page.get_by_role("button", name="Kør 3 igen").click()
+    await expect(panel.page.locator("#state")).to_contain_text("færdig", timeout=15_000)
+    made = panel.page.locator(f"#pair-{failed[0]} td").nth(1).get_by_role("link")
+    await made.click()
+    await expect(panel.page.get_by_role("main")).to_contain_text(f"Kørsel {failed[0]}")
+    await panel.page.get_by_role("main").get_by_role("link", name=f"Kørsel {failed[0]}", exact=True).click()
+    await expect(panel.page.get_by_role("main")).to_contain_text("Gentaget af")
+
+
+async def test_a_schedule_is_seen_before_it_holds_and_a_pause_says_who_why_and_until_when(
+    panel: Panel, stage: Stage
+) -> None:
+    await stage.define(a_job("CLEAN_UP"))
+    await expect(panel.card("CLEAN_UP")).to_be_visible(timeout=15_000)
+    await panel.open("/admin/system/job/CLEAN_UP/schedule")
+    page = panel.page
+    await page.get_by_label("Cron-udtryk").fill("30 2 * * *")
+    await expect(page.locator("#slots")).to_contain_text("Kl. 02:30")
+    await page.get_by_role("button", name="Ret tidsplanen").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Oprydning")
+    await expect(page.get_by_role("main")).to_contain_text("Kl. 02:30")
+
+    await panel.open("/admin/system/job/CLEAN_UP/schedule")
+    await page.get_by_label("Hvorfor").fill("flytning")
+    await page.get_by_label("Indtil").fill("2099-01-01T06:00")
+    await page.get_by_role("button", name="Sæt på pause").click()
+    await expect(page.get_by_role("main")).to_contain_text("sat på pause af admin indtil 1. jan 2099 06:00: flytning")
+
+    await panel.open("/admin/system/job/CLEAN_UP/schedule")
+    await page.get_by_label("Cron-udtryk").fill("99 2 * * *")
+    await page.get_by_role("button", name="Ret tidsplanen").click()
+    await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Det kan ikke være en tidsplan")
+    await expect(page.get_by_label("Cron-udtryk")).to_have_value("99 2 * * *")
+    panel.complaints.clear()  # the console names the page with status 400
+
+
+PAYLOADS = [
+    "<script>document.title='owned'</script>",
+    "</title><script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    '"><svg onload="document.title=\'owned\'">',
+    "' onmouseover='document.title=1' x='",
+    "javascript:document.title='owned'",
+    "</textarea><iframe srcdoc='<script>parent.document.title=1</script>'>",
+    "{{ 7 * 7 }}{% raw %}${7*7}",
+    "<style>*{display:none}</style><link rel=stylesheet href=//example.org/x>",
+    "<form action=//example.org><button>x</button></form><meta http-equiv=refresh content='0;url=//example.org'>",
+    "\u202egnp.exe\u0000\u001b[31m",
+    "%(who)s %s {0} \\u0027",
+]
+
+
+FOREIGN = "script, img, iframe, form[action^='//'], style, meta, link"
+
+
+async def test_whatever_a_stranger_writes_stays_a_text(panel: Panel, stage: Stage) -> None:
+    pages = ["/admin/system", "/admin/system/history", "/admin/system/journal", "/admin/system/calendar"]
+    for number, evil in enumerate(PAYLOADS):
+        text = evil.replace("\u0000", "")
+        schema = {
+            "type": "object",
+            "title": text,
+            "properties": {text: {"type": "string", "title": text, "description": text}},
+        }
+        job = a_job(f"J{number}", title={"da": text}, description=text, params_schema=schema)
+        await stage.define(job)
+        await stage.ran(f"J{number}", {text: text}, Warning(text, item=text))
+        run_id = await stage.trigger(f"J{number}", origin="ops", params={text: text})
+        await stage.start(run_id)
+        await stage.say(run_id, f"J{number}", level=text, event=text, fields={text: text})
+        await stage.fail(run_id, text)
+        pages += [f"/admin/system/run/{run_id}", f"/admin/system/job/J{number}", f"/admin/system/job/J{number}/run"]
+    await panel.open(
+        f"/admin/system/history?text={PAYLOADS[2]}&param.{PAYLOADS[3]}=x&job={PAYLOADS[0]}&status={PAYLOADS[4]}"
+    )
+    for path in pages:
+        await panel.open(path)
+        assert (
+            await panel.page.locator("main :is(script, img, iframe, form[action^='//'], style, meta, link)").count()
+            == 0
+        )
+        assert await panel.page.title() not in ("owned", "1")
+    assert panel.complaints == []
+
+
+async def test_the_page_is_fetched_once_and_is_light(panel: Panel, stage: Stage) -> None:
+    await hang(stage)
+    await expect(panel.page.locator("#verdict")).to_contain_text("6 fejl", timeout=15_000)
+    asked: list[str] = []
+    panel.page.on("request", lambda request: asked.append(request.url.removeprefix(panel.address)))
+    await panel.open("/admin/system/history")
+    await panel.page.wait_for_timeout(1_500)
+    assert asked.count("/admin/system/history") == 1
+    assert [url for url in asked if not url.startswith("/")] == []
+
+
+async def test_a_run_asked_for_while_another_is_open_hides_neither(panel: Panel, stage: Stage) -> None:
+    await stage.define(a_job("CLEAN_UP"))
+    first = await stage.trigger("CLEAN_UP")
+    await stage.start(first)
+    await expect(panel.card("CLEAN_UP")).to_contain_text("Kører", timeout=15_000)
+    await panel.card("CLEAN_UP").get_by_role("button", name="Kør nu").click()
+    await expect(panel.card("CLEAN_UP")).to_contain_text("I kø")
+    await expect(panel.card("CLEAN_UP")).to_contain_text(f"Kørsel {first} Kører")
+    last = await stage.log.last("jobs.trigger.CLEAN_UP.admin")
+    assert last is not None
+    assert isinstance(last.data, Triggered)
+    await panel.open(f"/admin/system/run/{last.sequence}")
+    await expect(panel.page.get_by_role("main")).to_contain_text(f"1 af 1 kører: kørsel {first}")
+
+
+async def test_a_log_opens_at_its_newest_line_and_follows_until_its_reader_scrolls_up(
+    panel: Panel, stage: Stage
+) -> None:
+    await stage.define(a_job("CLEAN_UP"))
+    run_id = await stage.trigger("CLEAN_UP")
+    await stage.start(run_id)
+    for number in range(120):
+        await stage.say(run_id, "CLEAN_UP", level="info", event=f"line {number}")
+    await panel.open(f"/admin/system/run/{run_id}")
+    lines = panel.page.locator("#lines")
+    await expect(lines.get_by_text("line 119", exact=True)).to_be_attached()
+    at_end = "one => one.scrollHeight - one.scrollTop - one.clientHeight < 24"
+    assert await lines.evaluate(at_end)
+    await stage.say(run_id, "CLEAN_UP", level="info", event="line 120")
+    await expect(lines.get_by_text("line 120", exact=True)).to_be_attached(timeout=10_000)
+    assert await lines.evaluate(at_end)
+    await lines.evaluate("one => one.scrollTop = 0")
+    await stage.say(run_id, "CLEAN_UP", level="info", event="line 121")
+    await expect(lines.get_by_text("line 121", exact=True)).to_be_attached(timeout=10_000)
+    assert await lines.evaluate("one => one.scrollTop") == 0
+    await panel.page.get_by_role("link", name="Søg i den").click()
+    await panel.page.get_by_label("Linjer med").fill("LINE 11")
+    await panel.page.get_by_role("button", name="Søg").click()
+    await expect(panel.page.locator(".lines li")).to_have_count(11)
+
+
+TABS = 8
+"""More than a browser has connections for."""
+
+
+async def test_more_tabs_than_connections_share_one_stream(panel: Panel, stage: Stage) -> None:
+    await stage.define(a_job("CLEAN_UP"))
+    await expect(panel.card("CLEAN_UP")).to_be_visible(timeout=15_000)
+    pages = [panel.page, *[await panel.page.context.new_page() for _ in range(TABS - 1)]]
+    for page in pages[1:]:
+        await page.goto("/admin/system", timeout=10_000)
+    await stage.ran("CLEAN_UP")
+    for page in pages:
+        await expect(page.locator("#job-CLEAN_UP")).to_contain_text("✅", timeout=10_000)
