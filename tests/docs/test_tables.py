@@ -52,7 +52,7 @@ def _defaults() -> dict[str, set[str]]:
 
 
 def _written(default: object) -> str:
-    if default is NODEFAULT or default is None:
+    if default is NODEFAULT or default in (None, ""):
         return ""
     return f"`{default:g}`" if isinstance(default, (int, float)) else f"`{default}`"
 
