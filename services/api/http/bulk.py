@@ -9,7 +9,6 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from services.api.access.gate import needs
-from services.api.access.store import Identity
 from services.api.commands import bulk
 from services.api.commands.bulk import Bulk, BulkPlan, BulkRun, Command, Outcome
 from services.api.history.queries import Pool
@@ -29,7 +28,7 @@ from services.api.http.history import (
     Whos,
     filter_of,
 )
-from services.api.http.once import Key
+from services.api.http.once import Key, once
 from services.api.past import History
 from services.api.problems import documented
 
@@ -127,10 +126,8 @@ async def runs(
     responses=_ERRORS,
     summary="Leave the rest of its runs as they are",
 )
-async def stop(
-    id: Id, pool: NamedDependency[Pool], identity: NamedDependency[Identity], idempotency_key: Key = None
-) -> Bulk:
-    return await bulk.stop(pool, identity, id)
+async def stop(id: Id, request: Asked, pool: NamedDependency[Pool], idempotency_key: Key = None) -> Response[Bulk]:
+    return await once(pool, request, idempotency_key, lambda: bulk.stop(pool, request.user, id))
 
 
 async def _work(request: Asked, past: History, command: Command, key: str | None, *, dry_run: bool) -> Response[Any]:

@@ -145,12 +145,13 @@ async def test_work_that_is_stopped_leaves_the_rest(api: Api, stream: Stream, db
         begun = (await api.post("bulk/rerun?status=FAILED")).json()
         await db.execute("SELECT FROM command.bulk WHERE id = $1 FOR UPDATE", begun["id"])
         held = (await api.get(f"bulk/{begun['id']}")).json()
-        stopped = (await api.post(f"bulk/{begun['id']}/stop")).json()
+        stopped = (await api.post(f"bulk/{begun['id']}/stop", **{KEY: "stop"})).json()
     work = await ended(api, begun["id"])
     if held["waiting"]:  # the worker had not come to it before its row was held
         assert (stopped["status"], stopped["stoppedByName"]) == ("stopped", "admin-name")
         assert (work["status"], work["left"]) == ("stopped", {"stopped": 3})
     assert (await api.post(f"bulk/{begun['id']}/stop")).status_code == 409
+    assert (await api.post(f"bulk/{begun['id']}/stop", **{KEY: "stop"})).json() == stopped
     assert [one["id"] for one in (await api.get("bulk")).json()] == [begun["id"]]
 
 
