@@ -63,18 +63,21 @@ class ByTheTestsClock:
     def __init__(self, connection: Client, clock: SetClock) -> None:
         self._connection, self._clock = connection, clock
         self.ahead = timedelta(0)
-        self._looked_at = clock.now()
+        self._looked_at = self._stream_now = clock.now()
 
     async def look(self) -> None:
         self._looked_at = self._clock.now()
+        self._stream_now = (await jetstream.stream_info(self._connection)).ts
         if self._clock.set_at is None:
-            shown = (await jetstream.stream_info(self._connection)).ts
-            self._clock.set_at = self._looked_at, self._looked_at - shown
+            self._clock.set_at = self._looked_at, self._looked_at - self._stream_now
         begin, ahead = self._clock.set_at
         self.ahead = ahead + (self._looked_at - begin)
 
     def now(self) -> datetime:
         return self._looked_at
+
+    def stream_now(self) -> datetime:
+        return self._stream_now
 
     def passed_s(self) -> float:
         return abs((self._clock.now() - self._looked_at).total_seconds())

@@ -45,11 +45,11 @@ class Position(Struct, frozen=True):
     stored_at: datetime | None = None
     trigger: int = 0
 
-    def is_believed(self, now: datetime, ahead: timedelta) -> bool:
-        """now, ahead: see Time."""
+    def is_believed(self, stream_now: datetime, ahead: timedelta) -> bool:
+        """stream_now, ahead: see Time."""
         if self.handled is None or self.stored_at is None:
             return True
-        return self.handled <= self.stored_at + ahead + EARLY and self.stored_at <= now - ahead + EARLY
+        return self.handled <= self.stored_at + ahead + EARLY and self.stored_at <= stream_now + EARLY
 
 
 class Written(Struct, frozen=True):
@@ -87,11 +87,11 @@ class Ledger:
         sequence = max((each.sequence for each in events if each.subject != _cron(job)), default=0)
         position = Position(sequence, trigger=triggers[0] if triggers else 0)
         told = _at(position, newest_first[0])
-        if told is not None and told.is_believed(time.now(), time.ahead):
+        if told is not None and told.is_believed(time.stream_now(), time.ahead):
             return told
         # The clock may have been turned on since it was looked at: whoever wrote the event had looked by then.
         await time.look()
-        if told is not None and told.is_believed(time.now(), time.ahead):
+        if told is not None and told.is_believed(time.stream_now(), time.ahead):
             return told
         return await self._search(job, position, newest_first[0].sequence, time)
 
@@ -103,7 +103,7 @@ class Ledger:
             start = max(1, last - back)
             for recorded in reversed(await self._from(job, start)):
                 told = _at(position, recorded)
-                if told is not None and told.is_believed(time.now(), time.ahead):
+                if told is not None and told.is_believed(time.stream_now(), time.ahead):
                     return told
             if start == 1:
                 return position

@@ -140,9 +140,8 @@ class Scheduler:
         changed: Iterable[str] = self.schedules.take_changed()
         if abs(self.time.ahead - self._ahead) > _PUT_BACK:
             self._ahead, changed = self.time.ahead, self.schedules.job_types()
-            now = self.time.now()
             for job, position in list(self._positions.items()):
-                if not position.is_believed(now, self._ahead):
+                if not position.is_believed(self.time.stream_now(), self._ahead):
                     del self._positions[job]
         changed = [job for job in changed if self.schedules.is_defined(job)]
         try:
@@ -264,8 +263,7 @@ class Scheduler:
         """Step 4; None where it has to be looked at again. Raises LogUnavailable, LogRefused."""
         if self.time.passed_s() > _FRESH_S:
             return None
-        stream_now = self.time.now() - self.time.ahead
-        return await self.ledger.append(job, self._positions[job], decisions, stream_now)
+        return await self.ledger.append(job, self._positions[job], decisions, self.time.stream_now())
 
     def _told(
         self,

@@ -26,6 +26,9 @@ class Time(Protocol):
     def now(self) -> datetime:
         """As of the last look and what has passed since, with `ahead` in it."""
 
+    def stream_now(self) -> datetime:
+        """The same without `ahead`: the stream's own time."""
+
     def passed_s(self) -> float:
         """Seconds since the last look."""
 
@@ -46,8 +49,11 @@ class StreamTime:
         self.ahead = self._rehearsal()
 
     def now(self) -> datetime:
+        return self.stream_now() + self.ahead
+
+    def stream_now(self) -> datetime:
         assert self._shown is not None, "nobody has looked yet"
-        return self._shown + self.ahead + timedelta(seconds=self.passed_s())
+        return self._shown + timedelta(seconds=self.passed_s())
 
     def passed_s(self) -> float:
         return monotonic_s() - self._looked_s
