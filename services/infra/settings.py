@@ -8,7 +8,8 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from kronik import KronikError
@@ -109,7 +110,9 @@ def read(settings: type[S], environ: Mapping[str, str] = os.environ) -> S:
                 values[field.name] = _convert(text, field.type)
             elif field.required:
                 problems.append(f"{name} is not set")
-        except (msgspec.ValidationError, ValueError) as error:
+        except msgspec.ValidationError as error:
+            problems.append(f"{name}={_hidden(name, text)!r}: {_expected(field.type) or error}")
+        except ValueError as error:
             problems.append(f"{name}={_hidden(name, text)!r}: {error}")
     if problems:
         raise InvalidSettings(problems)
@@ -142,6 +145,21 @@ def _convert(text: str, kind: Any) -> object:
     if text.lower() not in allowed:
         raise ValueError(f"may be {', '.join(allowed[:-1])} or {allowed[-1]}")
     return text.lower()
+
+
+def _expected(kind: Any) -> str:
+    """What a setting of this type may be, in words; empty where the error says it better."""
+    for one in get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,):
+        if get_origin(one) is not Annotated:
+            continue
+        base, limits = get_args(one)[0], get_args(one)[1]
+        if base is int:
+            return f"expected a whole number from {limits.ge} to {limits.le}"
+        if base is float:
+            return f"expected a number above {limits.gt}"
+        if limits.pattern is not None:
+            return f"must match {limits.pattern}"
+    return ""
 
 
 def _path(kind: type, value: object) -> object:

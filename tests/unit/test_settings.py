@@ -27,6 +27,7 @@ def test_all_that_is_wrong_is_one_message() -> None:
     ]
     assert "KRONIK_LOG_LEVEL='loud': may be debug, info, warning, error or critical" in problems
     assert "KRONIK_LOG_FORMAT='xml': may be auto, console or json" in problems
+    assert "KRONIK_PORT='99999': expected a whole number from 0 to 65535" in problems
 
 
 def test_a_word_may_be_in_capitals() -> None:
