@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from kronik import NoParams, Params, PermanentError, Retry, RunContext, job, seconds
+from kronik import NoParams, Params, PermanentError, Retry, RunContext, job, minutes, seconds
 
 FAST = Retry(attempts=2, wait=seconds(0.1), max_wait=seconds(0.1))
 ONCE = Retry(attempts=1)
@@ -37,6 +37,12 @@ async def alone(run: RunContext, params: Nap) -> dict[str, int]:
     """Never beside itself: concurrency is 1."""
     await asyncio.sleep(params.ms / 1000)
     return {"ms": params.ms}
+
+
+@job("PATIENT", retry=Retry(attempts=3, wait=minutes(5)))
+async def patient(run: RunContext, params: Nap) -> None:
+    if params.ms < 0:
+        raise ValueError("not now")
 
 
 @job("WARNS", retry=ONCE)

@@ -128,6 +128,8 @@ class EventLog:
                 return settled
             await asyncio.sleep(_BETWEEN_TRIES_S)
             if monotonic_s() > give_up:
+                if await self._is_missing(entries):
+                    return Conflict()
                 subject = entries[0].subject
                 raise LogUnavailable(f"NATS did not confirm an event on {subject} within {patience_s:g} s")
 
@@ -228,6 +230,19 @@ class EventLog:
         # They stand side by side, because they were stored as one.
         first, *others = [begin for begin in begins if begin is not None]
         return Conflict() if others else tuple(Appended(first + n, duplicate=True) for n in range(len(entries)))
+
+    async def _is_missing(self, entries: Sequence[Entry]) -> bool:
+        """Whether an event that is expected does not stand in the stream: it lost its tail, or was made anew. A replica
+        that lags behind looks the same, so this is asked when all patience is over."""
+        for expected in (entry.expected for entry in entries):
+            if expected is not None and expected.sequence > 0:
+                try:
+                    last = await self.last(expected.filter)
+                except LogUnavailable:
+                    return False
+                if last is None or last.sequence < expected.sequence:
+                    return True
+        return False
 
     async def _find(self, id: str, expected: Expected) -> int | Conflict | None:
         """Where our event stands in the aggregate; Conflict: another came first; None: nothing that can be seen yet."""

@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from services.infra import logs, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
-from services.log.append import EventLog, LogUnavailable
+from services.log.append import EventLog, LogRefused, LogUnavailable
 from services.log.provision import wait_for_streams
 from services.runner import exits, registry, stopping, voices
 from services.runner.attempt import Attempts
@@ -123,10 +123,12 @@ async def listen_for_cancels(connection: Client, attempts: Attempts) -> None:
     """
 
     async def heard(message: Msg) -> None:
-        stored = message.subject.startswith(subjects.STORED)
-        holding = attempts.holdings.get(int(message.subject.split(".")[4])) if stored else None
-        if holding is not None:
-            await attempts.look(holding)
+        if not message.subject.startswith(subjects.STORED):
+            return
+        try:
+            await attempts.heard_cancel(int(message.subject.split(".")[4]))
+        except (LogUnavailable, LogRefused, NatsError, ValueError) as error:
+            log.warning("cancel_not_followed", error=str(error))
 
     await connection.subscribe(subjects.STORED + subjects.CANCEL_REQUESTS, cb=heard)
 

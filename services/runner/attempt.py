@@ -23,7 +23,8 @@ from typing import Any, Literal, assert_never
 
 import msgspec
 import structlog
-from kronik import Job, Params, subjects
+from kronik import Job, KronikError, Params, subjects
+from kronik.endings import end_of_cancelled
 from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Abandoned, Cancelled, Completed, Failed, Retrying, RunEvent, Started
 from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, holds
@@ -51,7 +52,12 @@ Why = Literal["cancel", "drain", "lost"]
 Conclusion = Abandoned | Retrying | Completed | Failed | Cancelled
 _APPEND_PAUSE_S = 1.0
 _LOOK_AGAIN = timedelta(seconds=5)
+_WAITING = 10_000
 _TO_ANOTHER_RELEASE_NS = 500_000_000
+
+
+class RunGone(KronikError):
+    """The stream does not have the run any more."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,8 @@ class Holding:
     by: str
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     why: Why | None = None
+
+    missing: int = 0
 
     def end(self, why: Why) -> None:
         if self.why is None:
@@ -90,6 +98,8 @@ class Attempts:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     holdings: dict[int, Holding] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    waiting: dict[int, str] = field(default_factory=dict)
+    """The ack subjects of deliveries that were handed back until their retry, by run id."""
 
     async def deliver(self, job: Job, message: Msg, since_s: float) -> None:
         """Take one delivery through to its acknowledgement. Returns without one when the run is not ours any more.
@@ -100,10 +110,13 @@ class Attempts:
         if self.leases.adopt(stored.sequence, message.reply):
             log.warning("own_run_delivered_again", run_id=stored.sequence)
             return
+        self.waiting.pop(stored.sequence, None)
         self.leases.hold(stored.sequence, message.reply, since_s, for_s=self.ack_wait_s * 10)
         try:
             with structlog.contextvars.bound_contextvars(job=job.job_type, run_id=stored.sequence):
                 await self._take(job, stored, first=message.metadata.num_delivered == 1)
+        except RunGone as gone:
+            log.error("run_gone", run_id=stored.sequence, problem=str(gone))
         finally:
             self.holdings.pop(stored.sequence, None)
             self.leases.release(stored.sequence)
@@ -119,11 +132,11 @@ class Attempts:
         run = begin(trigger, place)
         # A first delivery has no events yet, nearly always; where it has, the claim conflicts and reads them.
         by = f"{self.incarnation}.{next(self.numbers)}"
-        holding = self.holdings[run.id] = Holding(run if first else await self._read(run), by)
+        holding = self.holdings[run.id] = Holding(run if first else await self._read(run) or run, by)
         await self._proceed(job, holding)
 
-    async def _read(self, run: Run) -> Run:
-        """The run with the events that stand in the stream now; waits while NATS is away."""
+    async def _read(self, run: Run) -> Run | None:
+        """The run with the events that stand in the stream now, if it does; waits while NATS is away."""
         while True:
             try:
                 found = await self.log.read_run(run.id)
@@ -131,7 +144,7 @@ class Attempts:
                 log.warning("waiting_for_nats", error=str(error))
                 await asyncio.sleep(_APPEND_PAUSE_S)
                 continue
-            return found[0] if found else run
+            return found[0] if found else None
 
     async def _proceed(self, job: Job, holding: Holding) -> None:
         """Decide and append until the attempt is ours or the delivery is settled.
@@ -204,7 +217,10 @@ class Attempts:
                 log.warning("waiting_for_nats", error=str(error))
                 await asyncio.sleep(_APPEND_PAUSE_S)
         if isinstance(answer, Conflict):
-            holding.run = await self._read(run)
+            found = await self._read(run)
+            if found is None:
+                raise RunGone(f"run {run.id} does not stand in the stream any more: it lost its tail, or was made anew")
+            holding.run = found
             return False
         holding.run = answer
         return True
@@ -267,9 +283,30 @@ class Attempts:
             case _:
                 assert_never(event)
 
+    async def heard_cancel(self, run_id: int) -> None:
+        """Somebody wants the run to stop. One that waits for its retry here ends now and frees its place now, instead
+        of when the retry was due. Raises LogUnavailable, LogRefused."""
+        if (holding := self.holdings.get(run_id)) is not None:
+            return await self.look(holding)
+        if run_id not in self.waiting or (found := await self.log.read_run(run_id)) is None:
+            return
+        run, event = found[0], end_of_cancelled(found[0])
+        if event is not None:
+            answer = await self.log.append_to_run(run, event, by=f"{self.incarnation}.{next(self.numbers)}")
+            run = await self._read(run) or run if isinstance(answer, Conflict) else answer
+        if run.finished and (reply := self.waiting.pop(run_id, None)):
+            await self.log.connection.publish(reply, b"+ACK")
+
+    def _remember(self, run_id: int) -> None:
+        """For a while: those that were delivered to other runners since are never asked for again."""
+        self.waiting[run_id] = self.leases.reply(run_id)
+        if len(self.waiting) > _WAITING:
+            del self.waiting[next(iter(self.waiting))]
+
     async def _come_back(self, run_id: int, after: timedelta) -> None:
         """Hand the delivery back for so long, by the server's clock. One that comes earlier is handed back again."""
         delay_ns = max(0, after // timedelta(microseconds=1)) * 1000
+        self._remember(run_id)
         await self._hand_back(run_id, b'-NAK {"delay": %d}' % delay_ns)
 
     async def _hand_back(self, run_id: int, answer: bytes) -> None:
@@ -296,8 +333,14 @@ class Attempts:
             found = await self.log.read_run(holding.run.id)
         except LogUnavailable:
             return
+        if found is None:
+            # Once may be a replica that lags behind; with the run gone from the stream there is nothing to work for.
+            holding.missing += 1
+            if holding.missing > 1:
+                holding.end("lost")
+            return
         # After the read: what we claim meanwhile is newer than what was read, and not lost.
-        run, ours = found[0] if found else holding.run, holding.run
+        run, ours, holding.missing = found[0], holding.run, 0
         if run.cancel_requested_by is not None:
             holding.end("cancel")
         if ours.phase != "executing" or run.version < ours.token:

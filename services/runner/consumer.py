@@ -16,6 +16,7 @@ from services.infra.clock import monotonic_s
 from services.log import jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
 from services.runner.attempt import Attempts
+from services.runner.first_open import first_open
 from services.runner.places import Places
 from services.runner.pull import Pull
 from services.runner.releases import Releases
@@ -23,6 +24,7 @@ from services.runner.releases import Releases
 log = logs.get()
 
 _NS = 1_000_000_000
+_BEGIN = ("deliver_policy", "opt_start_seq", "opt_start_time")
 _LOOK_EVERY_S = 2.0
 _BLOCKED_S = 1.0
 
@@ -109,9 +111,18 @@ class Consumers:
             self.attempts.leases.follow(info.config.get("ack_wait", 0) / _NS)
             if not self.releases.leads(job.job_type) or all(info.config.get(key) == wanted[key] for key in wanted):
                 return False
+        if info is None:
+            begin = {
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": await first_open(self.connection, job.job_type),
+            }
+        else:  # where it began can't be changed any more
+            begin = {key: info.config[key] for key in _BEGIN if key in info.config}
         try:
-            await jetstream.create_consumer(self.connection, wanted)
+            await jetstream.create_consumer(self.connection, wanted | begin)
         except ApiRefused as refused:
+            if info is None and await jetstream.consumer_info(self.connection, name) is not None:
+                return False  # another runner was faster, and saw another first run
             raise ConsumerRefused(f"consumer {name}: {refused.reason}") from refused
         log.info("consumer_ensured", consumer=name, created=info is None)
         return info is None
@@ -120,7 +131,6 @@ class Consumers:
         return {
             "durable_name": subjects.runner_consumer(job.job_type),
             "filter_subject": subjects.triggers_of(job.job_type),
-            "deliver_policy": "all",
             "ack_policy": "explicit",
             "ack_wait": round(self.ack_wait_s * _NS),
             "max_deliver": -1,
