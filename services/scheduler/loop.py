@@ -202,7 +202,11 @@ class Scheduler:
     async def _handle_all(self, job: str, fired: dict[datetime, int], skipped: list[Skip]) -> None:
         for tries in range(_TRIES):
             await self._look([job] if job not in self._positions else [])
-            while decisions := await self._decide(job):
+            more = True
+            while more:
+                decisions, more = await self._decide(job)
+                if not decisions:
+                    return
                 failpoint("before_slot")
                 written = await self._append(job, decisions)
                 failpoint("after_slot")
@@ -215,15 +219,16 @@ class Scheduler:
             await asyncio.sleep(_BETWEEN_TRIES_S * tries)
         raise _Unsettled("others were faster each time")
 
-    async def _decide(self, job: str) -> list[Decision]:
-        """Step 3. Raises _Unsettled, LogUnavailable."""
+    async def _decide(self, job: str) -> tuple[list[Decision], bool]:
+        """Step 3, and whether more slots are due than were decided. Raises _Unsettled, LogUnavailable."""
         if self.time.passed_s() > _FRESH_S:
             await self.time.look()
         timeline, position = self.schedules.of(job), self._positions[job]
         found = list(islice(due(timeline, position.handled, self.time.now(), self.time.ahead), _AT_ONCE + 1))
         if not found:
-            return []
-        return decide(found, await self._circumstances(timeline, position, found), more=len(found) > _AT_ONCE)
+            return [], False
+        more = len(found) > _AT_ONCE
+        return decide(found, await self._circumstances(timeline, position, found), more=more), more
 
     async def _circumstances(self, timeline: Timeline, position: Position, due: Sequence[Due]) -> Circumstances:
         now = self.time.now()
