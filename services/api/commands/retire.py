@@ -1,10 +1,10 @@
-"""Taking a job out of use: no slots, no triggers, and what waits is cancelled. Announced anew, it is back."""
+"""Taking a job out of use: no slots, no triggers, and what waits is ended. Announced anew, it is back."""
 
 from kronik import in_force
 from kronik.events import Retirement
 
 from services.api.access.store import Identity
-from services.api.commands import bulk, schedule
+from services.api.commands import schedule
 from services.api.commands.plan import Plan
 from services.api.history.queries import DefinedJob
 from services.api.past import History
@@ -16,7 +16,7 @@ async def plan(past: History, job: DefinedJob) -> Plan:
     job_type = _in_use(job)
     return Plan(
         command="retire",
-        does=f"takes {job_type} out of use: no slot and no trigger starts one, and what waits is cancelled",
+        does=f"takes {job_type} out of use: no slot and no trigger starts one, and what waits is ended",
         job_type=job_type,
         next_slots=[],
         skips=schedule.next_slots(job.definition, job.change, past.log.clock.now()),
@@ -25,16 +25,13 @@ async def plan(past: History, job: DefinedJob) -> Plan:
 
 
 async def apply(past: History, job: DefinedJob, identity: Identity, reason: str | None) -> None:
-    """What waits is cancelled in the background, as a bulk. Raises Problem, LogUnavailable."""
+    """What waits is ended by the scheduler, with the reason. Raises Problem, LogUnavailable."""
     job_type = _in_use(job)
     retirement = Retirement(by=identity.by, reason=reason)
     _, sequence = await schedule.append(
         past.log, job_type, lambda present: in_force.changed(present, identity.by, retired=retirement)
     )
     await past.changes.reached(past.pool, sequence)
-    waiting = bulk.queued(job_type)
-    if (await bulk.plan(past.pool, "cancel", waiting)).selected:
-        await bulk.apply(past.pool, identity, "cancel", waiting)
 
 
 def _in_use(job: DefinedJob) -> str:
