@@ -21,7 +21,7 @@ from tests import processes, servers
 
 async def measure(*, events: int, requests: int) -> list[Figure]:
     """Project, rebuild and verify `events` events, then ask for pages of the history they make."""
-    with servers.nats() as nats, servers.postgres() as postgres:
+    with servers.nats() as nats, servers.postgres(durable=True) as postgres:
         connection = await nats_connection.connect(nats.url, "benchmark")
         await provision(connection, replicas=1)
         await stream.fill(connection, events)

@@ -45,6 +45,11 @@ class JobLog(Struct, frozen=True, rename="camel"):
     progress: Progress | None
 
 
+def until(said: JobLog, time: datetime) -> JobLog:
+    """What had been said until then; how far the job was is told of now alone."""
+    return JobLog([line for line in said.lines if line.time <= time], said.left_out, None)
+
+
 class _Message(Struct, frozen=True):
     """A message is a line or a progress. left_out: in a runner's word of how many lines it did not pass on."""
 

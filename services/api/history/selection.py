@@ -365,12 +365,9 @@ class _Select:
 
     def _open_then(self, end: str) -> str:
         """Runs that were open at the moment: open still, or of the hour before it, or long ones."""
-        hour_ago = (
-            f"coalesce((SELECT run.id FROM history.run WHERE run.triggered_at <= {self._at} - interval '1 hour'"
-            " ORDER BY run.triggered_at DESC, run.id DESC LIMIT 1), 0)"
-        )
         ended = f"run.completed_at > {self._at}"
-        lately, long_ = f"{ended} AND run.id > {hour_ago}", f"{ended} AND {_IS_LONG}"
+        hour = f"run.triggered_at BETWEEN {self._at} - interval '1 hour' AND {self._at} + interval '1 minute'"
+        lately, long_ = f"{ended} AND {hour}", f"{ended} AND {_IS_LONG}"
         rest = " AND ".join(["true", *self._rest("plain")])
         still = self._along("groups", [*sorted(OPEN), UNSORTED], end)
         # OFFSET 0: by their own indexes, however tempting the order of the ids is.

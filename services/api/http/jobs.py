@@ -26,6 +26,7 @@ from services.api.commands.trigger import unknown_job_type
 from services.api.history import queries
 from services.api.history.queries import DefinedJob, JobRun, Pool
 from services.api.history.run_filter import RunFilter
+from services.api.history.selection import Moment
 from services.api.http.bulk import accepted
 from services.api.http.dry_run import DryRun, or_plan, planned
 from services.api.http.named import NamedRun, by_names, named
@@ -104,8 +105,8 @@ class JobController(Controller):
         return await _views(past, [(job, last_runs.get(job.definition.job_type)) for job in jobs])
 
     @get("/{job_type:str}", responses=documented(400, 401, 403, 404, 503), summary="One job")
-    async def job(self, job_type: JobType, past: NamedDependency[History]) -> JobView:
-        return await _seen(past, job_type)
+    async def job(self, job_type: JobType, past: NamedDependency[History], as_of: AsOf = None) -> JobView:
+        return await _seen(past, job_type, moment=await moment_of(past, as_of))
 
     @post(
         "/{job_type:str}/schedule",
@@ -235,17 +236,19 @@ async def _change(
     return await once(past.pool, request, key, changed)
 
 
-async def _seen(past: History, job_type: str, change: ScheduleChanged | None = None) -> JobView:
-    """The job as it is now; with this change, where the history has not come to it yet."""
-    job = await _defined(past.pool, job_type)
+async def _seen(
+    past: History, job_type: str, change: ScheduleChanged | None = None, moment: Moment | None = None
+) -> JobView:
+    """The job as it is now; with this change, where the history has not come to it yet; or as it was at the moment."""
+    job = await _defined(past.pool, job_type, moment)
     if change is not None:
         job = DefinedJob(job.definition, change, retired=change.retired is not None and job.retired)
-    last_runs = await queries.history(past.pool, RunFilter(job_types=(job_type,)), limit=1)
-    return (await _views(past, [(job, last_runs[0] if last_runs else None)]))[0]
+    last = (await queries.page(past.pool, RunFilter(job_types=(job_type,)), limit=1, moment=moment)).runs
+    return (await _views(past, [(job, last[0] if last else None)]))[0]
 
 
-async def _defined(pool: Pool, job_type: str) -> DefinedJob:
-    job = await queries.job(pool, job_type.replace("\0", ""))
+async def _defined(pool: Pool, job_type: str, moment: Moment | None = None) -> DefinedJob:
+    job = await queries.job(pool, job_type.replace("\0", ""), moment)
     if job is None:
         raise await unknown_job_type(pool, job_type)
     return job

@@ -115,9 +115,11 @@ class RunController(Controller):
         return [_stream_event(event) for event in events if moment is None or event.sequence <= moment.sequence]
 
     @get("/{id:str}/logs", responses=documented(400, 401, 403, 404, 503), summary="What the job said in this run")
-    async def logs(self, id: RunId, past: NamedDependency[History]) -> JobLog:
-        run = await find(past, id)
-        return await job_log.read(past.log.connection, run.job_type, run.id, keep=_LINES)
+    async def logs(self, id: RunId, past: NamedDependency[History], as_of: AsOf = None) -> JobLog:
+        moment = await moment_of(past, as_of)
+        run = await find(past, id) if moment is None else await find_then(past, id, moment)
+        said = await job_log.read(past.log.connection, run.job_type, run.id, keep=_LINES)
+        return said if moment is None else job_log.until(said, moment.time)
 
     @post(
         "/{id:str}/rerun",

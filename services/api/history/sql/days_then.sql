@@ -4,11 +4,7 @@ WITH bounds AS (
     SELECT
         $2::date::timestamp AT TIME ZONE $1::text AS since,
         $3::date::timestamp AT TIME ZONE $1::text AS until,
-        date_bin('15 minutes', $6::timestamptz, 'epoch') AS quarter,
-        coalesce((
-            SELECT id FROM history.run WHERE triggered_at <= $6::timestamptz - interval '1 hour'
-            ORDER BY triggered_at DESC, id DESC LIMIT 1
-        ), 0) AS hour_ago
+        date_bin('15 minutes', $6::timestamptz, 'epoch') AS quarter
 ),
 over AS (
     SELECT tally.quarter AS at, job_type, state, count FROM history.tally, bounds
@@ -19,8 +15,9 @@ lately AS (
     WHERE triggered_at >= greatest(since, bounds.quarter) AND triggered_at < until AND triggered_at <= $6 AND id <= $5::bigint
 ),
 ended_since AS (
-    SELECT id, triggered_at, job_type, state FROM history.run, bounds
-    WHERE completed_at > $6::timestamptz AND id > hour_ago AND id <= $5::bigint
+    SELECT id, triggered_at, job_type, state FROM history.run
+    WHERE completed_at > $6::timestamptz AND id <= $5::bigint
+      AND triggered_at BETWEEN $6::timestamptz - interval '1 hour' AND $6::timestamptz + interval '1 minute'
     UNION
     SELECT id, triggered_at, job_type, state FROM history.run
     WHERE completed_at > $6::timestamptz AND completed_at - triggered_at > interval '1 hour' AND id <= $5::bigint
