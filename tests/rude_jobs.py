@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from typing import Any
@@ -89,6 +90,15 @@ async def rude(run: RunContext, params: Deed) -> Any:
             sys.stderr.close()
             sys.stdout.close()
             return {"done": True}
+        case "stops the loop":
+            asyncio.get_running_loop().stop()
+            await asyncio.sleep(0.1)
+        case "fork":
+            if os.fork():
+                await asyncio.sleep(0.5)
+                return {"parent": True}
+        case "signals":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         case "asleep":
             await asyncio.sleep(params.ms / 1000)
     return None
@@ -107,6 +117,15 @@ def plain(run: RunContext, params: Deed) -> Any:
             child.terminate()
             child.join(5)
             return {"status": child.exitcode}
+        case "fork comes back":
+            if os.fork():
+                time.sleep(0.5)
+                return {"parent": True}
+        case "thread":
+            speaking = threading.Thread(target=print, args=("said in a thread",))
+            speaking.start()
+            speaking.join()
+            return {"done": True}
         case "context":
             before = _left_behind.get()
             _left_behind.set(f"by run {run.id}")

@@ -15,6 +15,7 @@ from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.log import jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
+from services.runner import stopping
 from services.runner.attempt import Attempts
 from services.runner.first_open import first_open
 from services.runner.places import Places
@@ -83,6 +84,7 @@ class Consumers:
         while True:
             asleep_s = monotonic_s()
             self.attempts.leases.loop_lives()
+            stopping.keep()
             await asyncio.sleep(_LOOK_EVERY_S)
             late_s = monotonic_s() - asleep_s - _LOOK_EVERY_S
             if late_s > _BLOCKED_S:

@@ -5,9 +5,10 @@ which loses nothing, and the attempt that the task belongs to is told.
 """
 
 import asyncio
+import contextlib
 import os
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
@@ -34,6 +35,17 @@ def refuse_in_jobs() -> None:
     os._exit = exit_unless_in_a_job
 
 
+@contextlib.contextmanager
+def only_here() -> Iterator[None]:
+    """A child that a job forked and that comes back out of the job ends: it has the runner's sockets in its hands."""
+    pid = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != pid:
+            end_process(0)
+
+
 def watch(attempt: object) -> asyncio.Future[Exit]:
     """Done as soon as one of the attempt's tasks has ended with an exit."""
     future: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
@@ -48,8 +60,8 @@ def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Any]) -> None
     while not task.done():
         try:
             loop.run_until_complete(task)
-        except (SystemExit, KeyboardInterrupt) as error:
-            if task.done():
+        except (SystemExit, KeyboardInterrupt, RuntimeError) as error:  # RuntimeError: somebody stopped the loop
+            if task.done() or loop.is_closed():
                 raise
             log.warning("exit_left_the_loop", error=repr(error))
 

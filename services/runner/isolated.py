@@ -88,7 +88,10 @@ def main(runner: socket.socket) -> None:
     asked = _asked(runner)
     context = Context(runner, asked)
     voices.speak_in_this_process_for(context)
+    pid = os.getpid()
     ended = _perform(jobs[asked.job_type], asked, context)
+    if os.getpid() != pid:
+        os._exit(0)  # a child that the job forked, and that came back out of it
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     context.send(ended)

@@ -23,6 +23,8 @@ log = logs.get()
 
 _KILLED_WITHIN_S = 10.0
 _READ = 64 * 1024
+_WITH_ITS_SERVER = -1
+"""Instead of a wait status: whoever killed the fork server killed all its attempts, and it is not known who."""
 
 
 class Broken(Exception):
@@ -145,7 +147,7 @@ def _lost(server: _Server) -> None:
     if not server.ready.done():
         server.ready.set_exception(Broken("the jobs can't be loaded in a process of their own; see the runner's log"))
     for number, future in server.gone.items():
-        future.set_result(frames.Gone(number, signal.SIGKILL))
+        future.set_result(frames.Gone(number, _WITH_ITS_SERVER))
     server.gone.clear()
 
 
@@ -265,6 +267,8 @@ class _Attempt:
             return self._checked(ended.outcome)
         if told is not None:
             return told
+        if gone.status == _WITH_ITS_SERVER:
+            return Stopped()
         if gone.over_memory:
             return Raised(f"it used more than its memory_limit of {_mib(self._job.memory_limit or 0)}", "MemoryLimit")
         if ended is not None:

@@ -62,7 +62,8 @@ async def _call(job: Job, params: Params, context: Context, threads: ThreadPoolE
     if not inspect.iscoroutinefunction(job.function):
         return await _in_thread(job, params, context, threads)
     try:
-        return await job.function(context, params)
+        with exits.only_here():
+            return await job.function(context, params)
     except EXITS as error:
         raise exited(error) from error
     except asyncio.CancelledError:
@@ -75,7 +76,8 @@ async def _in_thread(job: Job, params: Params, context: Context, threads: Thread
 
     def call() -> Any:
         try:
-            return job.function(context, params)
+            with exits.only_here():
+                return job.function(context, params)
         except EXITS as error:
             raise exited(error) from error
 

@@ -20,6 +20,7 @@ log = logs.get()
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _BEYOND_DRAINING_S = 5.0
+_ours: list[Callable[..., None]] = []
 
 
 def on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], None], grace_s: float, status: int) -> None:
@@ -49,10 +50,17 @@ def on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], None], grace_s
 
     threads: list[threading.Thread] = []
     # Not loop.add_signal_handler: its callback waits for the loop, which a job may hold.
-    for signum in _SIGNALS:
-        signal.signal(signum, handle)
+    _ours.append(handle)
+    keep()
     # Held back meanwhile: a child that is told to stop before it has the defaults would swallow it.
     os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_begin_anew)
+
+
+def keep() -> None:
+    """To be called now and then in the main thread: a job's library may have put its own handlers in our place."""
+    for signum in _SIGNALS:
+        if _ours and signal.getsignal(signum) is not _ours[-1]:
+            signal.signal(signum, _ours[-1])
 
 
 def _end(event: str, status: int) -> None:

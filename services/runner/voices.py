@@ -5,10 +5,12 @@ thread. What nobody's job says goes where it always went. Nothing here raises in
 is full or closed costs the lines, never a run.
 """
 
+import contextvars
 import io
 import logging
 import os
 import sys
+import threading
 from contextvars import ContextVar
 from typing import Protocol, TextIO
 
@@ -101,7 +103,21 @@ def listen() -> None:
     root.addHandler(RunHandler())
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    _hand_on_to_threads()
     os.register_at_fork(after_in_child=_in_a_child)
+
+
+def _hand_on_to_threads() -> None:
+    """A thread that a job starts speaks for its run too; Python does it by itself from 3.14 on, where it is told to."""
+    start = threading.Thread.start
+
+    def start_speaking(thread: threading.Thread) -> None:
+        if current() is not None:
+            context, run = contextvars.copy_context(), thread.run
+            thread.run = lambda: context.run(run)  # type: ignore[method-assign]
+        start(thread)
+
+    threading.Thread.start = start_speaking  # type: ignore[assignment, method-assign]
 
 
 def speak_in_this_process_for(run: Speaker) -> None:

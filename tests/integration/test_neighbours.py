@@ -41,7 +41,10 @@ async def test_what_a_job_does_is_its_own_outcome_and_its_neighbours_lose_nothin
         ("RUDE", "odd words"): ("PARTIAL", 1, ""),
         ("RUDE", "too many words"): ("PARTIAL", 1, ""),
         ("RUDE", "stderr"): ("SUCCESS", 1, ""),
+        ("RUDE", "stops the loop"): ("SUCCESS", 1, ""),
+        ("RUDE", "fork"): ("SUCCESS", 1, ""),
         ("PLAIN", "fork"): ("SUCCESS", 1, ""),
+        ("PLAIN", "fork comes back"): ("SUCCESS", 1, ""),
         ("PLAIN", "context"): ("SUCCESS", 1, ""),
     }
     runs = dict(
@@ -56,6 +59,7 @@ async def test_what_a_job_does_is_its_own_outcome_and_its_neighbours_lose_nothin
     assert "KeyError: 'the switch'" in (runs["RUDE", "chain"].traceback or "")
     assert "direct cause" in (runs["RUDE", "chain"].traceback or "")
     assert runs["PLAIN", "fork"].result == {"status": -15}
+    assert runs["PLAIN", "fork comes back"].result == runs["RUDE", "fork"].result == {"parent": True}
     assert runs["RUDE", "odd words"].warnings[0].item == "7"
     assert runs["RUDE", "too many words"].warning_count == 150
     again = await asyncio.gather(*(done(nats_client, event_log, "PLAIN", "context") for _ in range(6)))
@@ -83,6 +87,8 @@ async def test_print_logging_and_warnings_are_in_the_runs_log(nats_client: Clien
     assert said.keys() >= {"printed", "to stderr", "logged 5", "and again"}
     assert (said["printed"], said["to stderr"], said["logged 5"]) == ("info", "warning", "info")
     assert any("UserWarning: warned" in event for event in said)
+    run = await done(nats_client, event_log, "PLAIN", "thread")
+    assert await _lines(nats_client, run.id, "said in a thread")
 
 
 @pytest.mark.usefixtures("running")
@@ -117,6 +123,15 @@ async def test_a_result_within_the_grace_of_a_deploy_is_kept(
     running.terminate()
     assert running.ended() == 0
     assert await story(event_log, run_id) == ["Triggered", "Started", "Completed"]
+
+
+async def test_a_job_that_takes_the_signal_handlers_does_not_keep_them(
+    nats_client: Client, event_log: EventLog, running: Process
+) -> None:
+    await done(nats_client, event_log, "RUDE", "signals")
+    await done(nats_client, event_log, "QUIET", "", ms=2500)
+    running.terminate()
+    assert running.ended() == 0
 
 
 async def test_what_a_plain_job_started_ends_with_the_runner_at_the_latest(
