@@ -98,6 +98,7 @@ Subject = (
 )
 
 
+@lru_cache(maxsize=4096)
 def check_job_type(job_type: str) -> str:
     """The job type itself; raises InvalidName where it breaks the rule."""
     if not _JOB_TYPE.fullmatch(job_type):

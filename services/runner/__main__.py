@@ -83,12 +83,15 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
             replace_me.set()
 
     pulling.set()
+    rounds = [asyncio.create_task(attempts.look_after()), asyncio.create_task(attempts.speak())]
     care, comparing = asyncio.create_task(pull()), asyncio.create_task(releases.run())
     await first(ending, replace_me)
     care.cancel()
     comparing.cancel()
     await releases.leave()
     await consumers.drain(config.grace_s)
+    for each in rounds:
+        each.cancel()
     leases.stop()
     isolation.close()
     return REPLACE_ME if replace_me.is_set() else 0

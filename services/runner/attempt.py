@@ -51,6 +51,8 @@ log = logs.get()
 Why = Literal["cancel", "drain", "lost"]
 Conclusion = Abandoned | Retrying | Completed | Failed | Cancelled
 _APPEND_PAUSE_S = 1.0
+_LOOKS_AT_ONCE = 50
+_SPEAK_EVERY_S = 0.3
 _LOOK_AGAIN = timedelta(seconds=5)
 _WAITING = 10_000
 _TO_ANOTHER_RELEASE_NS = 500_000_000
@@ -66,10 +68,12 @@ class Holding:
 
     by: names the delivery in the ids of what it appends. Were it the process, an event that this process
     appended in an earlier delivery would pass for the one it appends now, and a finished job would run again.
+    context: while its job is at work.
     """
 
     run: Run
     by: str
+    context: Context | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     why: Why | None = None
 
@@ -228,24 +232,18 @@ class Attempts:
     async def _attempt(self, job: Job, holding: Holding, given: Params, now: datetime) -> None:
         run = holding.run
         self.leases.prolong(run.id, for_s=job.timeout.total_seconds() + 2 * self.grace_s)
-        watch = asyncio.create_task(self._watch(holding))
-        try:
-            log.info("attempt_started", attempt=run.attempt, triggered_by=run.triggered_by)
-            context = Context(run, now, self.log.clock)
-            outcome = await self._perform(job, given, holding, context)
-            failpoint("after_job")
-            await self._conclude(job, holding, context, outcome)
-        finally:
-            watch.cancel()
+        log.info("attempt_started", attempt=run.attempt, triggered_by=run.triggered_by)
+        context = holding.context = Context(run, now, self.log.clock)
+        outcome = await self._perform(job, given, holding, context)
+        failpoint("after_job")
+        await self._conclude(job, holding, context, outcome)
 
     async def _perform(self, job: Job, given: Params, holding: Holding, context: Context) -> Outcome:
-        lines = asyncio.create_task(publish_lines(self.log.connection, context))
         try:
             if job.isolation == "process" or self.suspects.includes(holding.run):
                 return await self.isolation.perform(job, given, context, holding.stop, self.grace_s)
             return await perform(job, given, context, holding.stop, self.threads, self.grace_s)
         finally:
-            lines.cancel()
             await publish_last_lines(self.log.connection, context)
 
     async def _conclude(self, job: Job, holding: Holding, context: Context, outcome: Outcome) -> None:
@@ -321,11 +319,26 @@ class Attempts:
         except NatsError as error:
             log.warning("acknowledgement_lost", error=repr(error))
 
-    async def _watch(self, holding: Holding) -> None:
-        """Look at the run three times per ack_wait: a cancel whose signal was missed, or another holder, ends it."""
+    async def look_after(self) -> None:
+        """Look at every attempt three times per ack_wait: a cancel whose signal was missed, or another holder, ends it.
+
+        One task for all of them, like speak(): most attempts are over before it comes round.
+        """
         while True:
             await asyncio.sleep(self.ack_wait_s / 3)
-            await self.look(holding)
+            at_work = [holding for holding in self.holdings.values() if holding.context]
+            for first in range(0, len(at_work), _LOOKS_AT_ONCE):
+                looks = map(self.look, at_work[first : first + _LOOKS_AT_ONCE])
+                for problem in await asyncio.gather(*looks, return_exceptions=True):
+                    if problem is not None:
+                        log.error("look_failed", error=repr(problem))
+
+    async def speak(self) -> None:
+        """Publish what the jobs say, as they go on."""
+        while True:
+            await asyncio.sleep(_SPEAK_EVERY_S)
+            for context in [holding.context for holding in self.holdings.values() if holding.context]:
+                await publish_lines(self.log.connection, context)
 
     async def look(self, holding: Holding) -> None:
         """End the attempt if the stream says that it was cancelled or is not ours any more."""

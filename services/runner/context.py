@@ -8,6 +8,7 @@ import asyncio
 import operator
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,7 +35,6 @@ LINE_LIMIT: Final = 16 * 1024
 """Bytes of one line."""
 _FIELDS_KEPT = 50
 _WARNING_LIMIT = 1_000
-_FLUSH_EVERY_S = 0.3
 
 
 class Context:
@@ -59,6 +59,7 @@ class Context:
         self._room = WARNINGS_ROOM
         self._stop = threading.Event()
         self._progress: bytes | None = None
+        self.publishing = asyncio.Lock()
 
     @property
     def cancelled(self) -> bool:
@@ -205,22 +206,21 @@ def _encoded(line: dict[str, Any]) -> bytes:
 
 
 async def publish_lines(connection: Client, context: Context) -> None:
-    """Publish what the context gathers until cancelled. Best effort: JOBLOG is not truth."""
-    while True:
-        await asyncio.sleep(_FLUSH_EVERY_S)
-        if connection.is_connected:
-            await _publish(connection, context, context.take_lines())
+    """Publish what was said since the last time. Best effort: JOBLOG is not truth."""
+    if connection.is_connected:
+        await _publish(connection, context, context.take_lines)
 
 
 async def publish_last_lines(connection: Client, context: Context) -> None:
     if connection.is_connected:
-        await _publish(connection, context, context.take_last_lines())
+        await _publish(connection, context, context.take_last_lines)
 
 
-async def _publish(connection: Client, context: Context, lines: list[bytes]) -> None:
+async def _publish(connection: Client, context: Context, take: Callable[[], list[bytes]]) -> None:
     subject = subjects.log_lines(context.job_type, context.id)
-    for line in lines:
-        try:
-            await connection.publish(subject, line)
-        except NatsError:
-            return
+    async with context.publishing:
+        for line in take():
+            try:
+                await connection.publish(subject, line)
+            except NatsError:
+                return

@@ -20,12 +20,6 @@ async def _perform(job: Any, params: Any, context: Any, stop: Any, threads: Any,
     return await threads.perform(context, stop)
 
 
-def _forget(coroutine: Any) -> Any:
-    """The watch and the log lines: the explorer looks itself, and there are no lines."""
-    coroutine.close()
-    return SimpleNamespace(cancel=lambda: None)
-
-
 def _silent() -> Any:
     def say(*_: object, **__: object) -> None: ...
 
@@ -35,7 +29,7 @@ def _silent() -> Any:
 @pytest.fixture
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every await that is left is a request to NATS, or the job's work."""
-    asyncio_by_hand = SimpleNamespace(sleep=_no_sleep, create_task=_forget, Event=asyncio.Event)
+    asyncio_by_hand = SimpleNamespace(sleep=_no_sleep, Event=asyncio.Event)
     monkeypatch.setattr(attempt, "asyncio", asyncio_by_hand)
     monkeypatch.setattr(event_log, "asyncio", asyncio_by_hand)
     monkeypatch.setattr(event_log, "monotonic_s", tasks.now_s)
