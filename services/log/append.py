@@ -32,10 +32,16 @@ way, an id that was stored before, too many at the same time."""
 _ANSWER_WITHIN_S = 4.0
 _BETWEEN_TRIES_S = 0.05
 _PAGE = 1_000
+_HEADERS_ROOM = 1_024
+"""What expectation and batch may add to an event's bytes."""
 
 
 class LogRefused(KronikError):
     """The stream refused the event for good, with the server's reason: it is not stored."""
+
+
+class TooLarge(LogRefused):
+    """The event has more bytes than the server takes: it can't be stored as it is."""
 
 
 class Expected(Struct, frozen=True):
@@ -200,7 +206,13 @@ class EventLog:
         return now if now.version == sequence or holds(now, sequence) else Conflict()
 
     async def _commit(self, unit: Unit) -> Stored | None:
-        """None where the answer needs a look at the aggregate, or none came. Raises LogRefused, LogClosed."""
+        """None where the answer needs a look at the aggregate, or none came. Raises LogRefused, TooLarge, LogClosed."""
+        largest = max(len(message.body) for message in unit)
+        if largest > self.connection.max_payload - _HEADERS_ROOM:
+            # It would be refused, and with it all that go out in its company.
+            raise TooLarge(
+                f"an event on {unit[0].subject} has {largest} bytes; NATS takes {self.connection.max_payload}"
+            )
         answer = await self.committer.commit(unit)
         match answer:
             case Closed():
@@ -345,4 +357,4 @@ class EventLog:
                 await asyncio.sleep(_BETWEEN_TRIES_S)
 
 
-__all__ = ["Appended", "Conflict", "Entry", "EventLog", "Expected", "LogRefused", "LogUnavailable"]
+__all__ = ["Appended", "Conflict", "Entry", "EventLog", "Expected", "LogRefused", "LogUnavailable", "TooLarge"]

@@ -23,6 +23,8 @@ from nats.aio.client import Client
 from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
+from services.infra.failpoints import failpoint
+
 WORTH: Final = 16
 """From so many waiting messages on a batch is faster than as many requests in flight."""
 _BATCH: Final = 1_000
@@ -244,6 +246,7 @@ class NatsWire:
     async def many(self, messages: Sequence[Message]) -> Answer:
         if not self.atomic:
             return Refused(0, f"batches need nats-server {'.'.join(map(str, _ATOMIC_SINCE))} or newer")
+        failpoint("before_batch")
         batch = uuid.uuid4().hex
         try:
             for number, message in enumerate(messages[:-1], 1):
@@ -254,7 +257,9 @@ class NatsWire:
             return Closed()
         except NatsError:
             return None
-        return await self._request(messages[-1], _in_batch(messages[-1], batch, len(messages), commit=True))
+        answer = await self._request(messages[-1], _in_batch(messages[-1], batch, len(messages), commit=True))
+        failpoint("after_batch")
+        return answer
 
     async def _request(self, message: Message, headers: dict[str, str]) -> Answer:
         if self._connection.is_closed:

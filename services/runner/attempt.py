@@ -32,11 +32,10 @@ from kronik.text import clean
 from msgspec.structs import replace
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import MaxPayloadError
 
 from services.infra import logs, params
 from services.infra.failpoints import failpoint
-from services.log.append import Conflict, EventLog, LogUnavailable
+from services.log.append import Conflict, EventLog, LogUnavailable, TooLarge
 from services.log.stored import Stored, delivered
 from services.runner.context import Context, publish_last_lines, publish_lines
 from services.runner.isolation import Isolation
@@ -254,7 +253,7 @@ class Attempts:
             event = conclusion(job, holding.run, outcome, context, why=holding.why, now=now, jitter=jitter)
             try:
                 won = await self._append(holding, event)
-            except (InvalidEvent, MaxPayloadError) as error:
+            except (InvalidEvent, TooLarge) as error:
                 # Not done again for it: the next attempt's would be no more fit to be stored.
                 outcome = Raised(f"what the job returned can't be stored: {error}", "InvalidResult", permanent=True)
                 context.warnings.clear()

@@ -20,7 +20,7 @@ from services.infra.clock import SystemClock
 from services.log import append as module
 from services.log import committer
 from services.log import connection as nats_connection
-from services.log.append import Appended, Conflict, Entry, EventLog, Expected, LogUnavailable
+from services.log.append import Appended, Conflict, Entry, EventLog, Expected, LogUnavailable, TooLarge
 from services.log.provision import provision
 from tests import servers
 from tests.model.memory_log import Fate, MemoryLog, MemoryStream, Publish, Read
@@ -512,3 +512,23 @@ async def test_a_run_of_more_events_than_one_read_gives_is_read_whole(nats_clien
     found = await event_log.read_run(run_id)
     assert found is not None
     assert (found[0].version, len(found[1])) == (run_id + 1_001, 1_002)
+
+
+async def new_run_of(log: EventLog, run_id: int) -> Run:
+    found = await log.read_run(run_id)
+    assert found
+    return found[0]
+
+
+async def test_what_is_larger_than_the_server_takes_is_refused_at_once_and_alone(
+    event_log: EventLog, nats_client: Client
+) -> None:
+    runs = [await new_run_of(event_log, (await nats_client.jetstream().publish(TRIGGER, b"{}")).seq) for _ in range(20)]
+    large = Completed(attempt=1, result={"text": "x" * nats_client.max_payload})
+    answers = await asyncio.gather(
+        *(event_log.append_to_run(run, STARTED, by="host-1") for run in runs[1:]),
+        event_log.append_to_run(runs[0], large, by="host-1"),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[-1], TooLarge)
+    assert all(isinstance(answer, Run) for answer in answers[:-1])
