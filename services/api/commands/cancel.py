@@ -6,9 +6,10 @@ from kronik.events import CancelRequested
 from kronik.run import Run, decide_cancel
 
 from services.api import past as history
+from services.api.access import store
 from services.api.access.store import Identity
 from services.api.commands.plan import Plan
-from services.api.history.queries import JobRun
+from services.api.history.queries import JobRun, Pool
 from services.api.past import History
 from services.api.problems import BUSY, RUN_FINISHED, Problem
 from services.log.append import Conflict, EventLog
@@ -19,13 +20,13 @@ _TRIES = 5
 async def plan(past: History, run_id: int) -> Plan:
     """Raises Problem, LogUnavailable as apply() does."""
     run = await _unfinished(past.log, run_id)
-    asked = f"It was asked for already, by {run.cancel_requested_by}." if run.cancel_requested_by else ""
+    by = run.cancel_requested_by
     return Plan(
         command="cancel",
         does=f"asks run {run_id} of {run.job_type}, which is {run.phase}, to stop",
         job_type=run.job_type,
         run_id=run_id,
-        notes=[asked] if asked else [],
+        notes=[f"{await _name(past.pool, by)} asked for it already."] if by else [],
     )
 
 
@@ -49,6 +50,11 @@ async def request_cancel(log: EventLog, run_id: int, identity: Identity) -> int:
         if not isinstance(answer, Conflict):
             return answer.version
     raise Problem(BUSY, f"Run {run_id} changes faster than it can be cancelled: try again.")
+
+
+async def _name(pool: Pool, by: str) -> str:
+    id = by.removeprefix("ADMIN:")
+    return (await store.names(pool, [id])).get(id, by)
 
 
 async def _unfinished(log: EventLog, run_id: int) -> Run:

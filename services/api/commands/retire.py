@@ -16,7 +16,7 @@ async def plan(past: History, job: DefinedJob) -> Plan:
     job_type = _in_use(job)
     return Plan(
         command="retire",
-        does=f"takes {job_type} out of use: no slot and no trigger starts one, and what waits is ended",
+        does=f"takes {job_type} out of use: no slot and no trigger starts a run of it, and what waits is ended",
         job_type=job_type,
         next_slots=[],
         skips=schedule.next_slots(job.definition, job.change, past.log.clock.now()),

@@ -54,7 +54,20 @@ async def plan(history: History, job_type: str, params: dict[str, Any]) -> Plan:
     check_params(job.definition, params)
     if (full := await _full(history.pool, job)) and await _waiting_with(history.pool, full, job_type, params) is None:
         raise full.problem
-    return Plan(command="trigger", does=f"asks for a run of {job_type}", job_type=job_type, params=params)
+    does, notes = f"asks for a run of {job_type}", await _notes(history, job)
+    return Plan(command="trigger", does=does, job_type=job_type, params=params, notes=notes)
+
+
+async def _notes(history: History, job: DefinedJob) -> list[str]:
+    """What who asks for a run would like to know before."""
+    job_type, notes = job.definition.job_type, []
+    unfinished = (await queries.count(history.pool, RunFilter(job_types=(job_type,), open=True))).count
+    if unfinished:
+        are = f"{unfinished} runs of it have" if unfinished > 1 else "1 run of it has"
+        notes.append(f"{are} not finished; {job.definition.concurrency} at a time may execute.")
+    if not history.presence.runners(job.definition):
+        notes.append("No runner serves it now: the run waits until one does.")
+    return notes
 
 
 async def apply(

@@ -28,6 +28,7 @@ async def test_a_dry_run_says_what_would_be_done_and_does_nothing(api: Api, stre
         plan = answer.json()
         assert (plan["command"], plan["jobType"], plan["params"]) == (command, JOB, params)
         assert plan["does"]
+        assert command == "cancel" or "1 run of it has not finished; 1 at a time may execute." in plan["notes"]
     refused = {
         "job-run/trigger?dryRun=true": ({"jobType": JOB, "params": {"mode": "slow"}}, 400),
         f"job-run/{queued}/rerun?dryRun=true": (None, 409),
@@ -58,6 +59,8 @@ async def test_who_did_it_is_named(api: Api, stream: Stream) -> None:
     assert (run["triggeredByName"], run["cancelRequestedByName"]) == ("admin-name", None)
     cancelled = (await api.post(f"job-run/{run['id']}/cancel")).json()
     assert cancelled["cancelRequestedByName"] == "admin-name"
+    again = (await api.post(f"job-run/{run['id']}/cancel?dryRun=true")).json()
+    assert again["notes"] == ["admin-name asked for it already."]
     await api.projected(await stream.go_on(run["id"], Cancelled(attempt=0, by=cancelled["cancelRequestedBy"])))
     found = [(await api.get(f"job-run/{run['id']}")).json(), (await api.get("job-run")).json()[0]]
     assert [one["cancelledByName"] for one in found] == ["admin-name", "admin-name"]
