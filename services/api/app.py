@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 from litestar import Litestar, Router
+from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
@@ -35,6 +36,7 @@ from services.api.http.replay import ReplayController
 from services.api.http.runs import RunController
 from services.api.job_log import Tails
 from services.api.openapi import served
+from services.api.panel.shared import Shared
 from services.api.past import History
 from services.api.pulse import Pulse
 from services.api.request_schemas import ClosedStructs
@@ -49,6 +51,8 @@ from services.log.protocol import harden
 
 log = logs.get()
 
+_AS_IT_COMES: Final = ["^/api/admin/events", "/log\\.txt$", "^/api/admin/job-run/export"]
+"""What is not compressed: it has to reach who reads it piece by piece."""
 BODY_LIMIT: Final = 512 * 1024
 """Bytes of a request's body; params may take half of it."""
 
@@ -75,7 +79,7 @@ def create_app(
         past = History(event_log, pool, changes)
         pulse = Pulse(event_log, pool, projector)
         surroundings = Surroundings(past)
-        app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails(), surroundings=surroundings)
+        app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails(), shared=Shared(), surroundings=surroundings)
         app.state.update(
             pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop, workshop=workshop
         )
@@ -107,6 +111,7 @@ def create_app(
         dependencies=_dependencies(),
         exception_handlers=panel.HANDLERS,
         response_headers=security.HEADERS,
+        compression_config=_compression(),
         request_max_body_size=BODY_LIMIT,
         openapi_config=_openapi(),
         plugins=[ClosedStructs()],
@@ -117,6 +122,10 @@ def create_app(
     app.state.rules = rules_of(app.state.openapi)
     app.asgi_handler = reception(app.asgi_handler)
     return app
+
+
+def _compression() -> CompressionConfig:
+    return CompressionConfig(backend="gzip", gzip_compress_level=5, minimum_size=1_000, exclude=_AS_IT_COMES)
 
 
 def _pool(settings: ApiSettings) -> Pool:

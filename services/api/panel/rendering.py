@@ -13,7 +13,10 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.enums import MediaType
 from litestar.response import Redirect
+from litestar.status_codes import HTTP_200_OK
+from markupsafe import escape
 
+from services.api.panel.shared import NAME, REFRESH, key_of
 from services.api.panel.views.frame import frame
 from services.words.language import LANGUAGES, Code, Language, choose, known
 from services.words.voice import Voice
@@ -61,13 +64,23 @@ def render(
         "frame": frame(_beat(request), voice, tab, admin=_is_admin(request)),
         "identity": request.scope.get("user"),
         "all_languages": LANGUAGES,
+        "name_here": NAME,
         "in_language": lambda code: _in_language(request, code),
         "live": True,
         "every_ms": None,
         **context,
     }
     content = _environment(voice.language).get_template(template).render(whole)
-    return Response(content, status_code=status_code, media_type=MediaType.HTML, headers=HEADERS)
+    key = key_of(request, voice.language.code)
+    if key and status_code == HTTP_200_OK:
+        request.app.state.shared.put(key, content)
+    return _page(request, content, status_code)
+
+
+def _page(request: Asked, content: str, status_code: int = HTTP_200_OK) -> Response[str]:
+    identity = request.scope.get("user")
+    named = content.replace(NAME, str(escape(identity.name))) if identity else content
+    return Response(named, status_code=status_code, media_type=MediaType.HTML, headers=HEADERS)
 
 
 def stranger(request: Asked) -> Voice:
@@ -93,6 +106,15 @@ def choose_language(request: Asked) -> Redirect | None:
     """Before every page: `?lang=` is a choice, answered with the page without it."""
     asked = known(request.query_params.get("lang")) if request.method == "GET" else None
     return chosen(request, asked) if asked else None
+
+
+def before_page(request: Asked) -> Response[Any] | None:
+    """What answers before a page is made: a choice of language, or the same page as somebody else just got."""
+    if redirect := choose_language(request):
+        return redirect
+    key = key_of(request, language_of(request).code) if REFRESH in request.headers else None
+    page = request.app.state.shared.get(key) if key else None
+    return _page(request, page) if page else None
 
 
 def to(request: Asked, path: str) -> Redirect:

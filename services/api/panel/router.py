@@ -20,7 +20,7 @@ from services.api.panel.pages import (
     system,
     truth,
 )
-from services.api.panel.rendering import STATIC, STATIC_PATH, choose_language
+from services.api.panel.rendering import STATIC, STATIC_PATH, before_page
 
 _handlers: list[Any] = [
     *system.routes,
@@ -36,7 +36,7 @@ _handlers: list[Any] = [
     *access.routes,
     *actions.routes,
 ]
-_pages = Router("/", route_handlers=_handlers, before_request=choose_language)
+_pages = Router("/", route_handlers=_handlers, before_request=before_page)
 _static = create_static_files_router(
     STATIC_PATH,
     directories=[STATIC],

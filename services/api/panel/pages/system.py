@@ -26,7 +26,7 @@ LATEST: Final = 10
 SKIPPED: Final = 5
 WHILE_RUNNING_MS: Final = 1_500
 """How often a page with an unfinished run looks for progress, which is no event of the history."""
-_COMING: Final = 60
+_COMING: Final = 24
 _OPEN: Final = 100
 
 

@@ -11,7 +11,8 @@ const main = document.querySelector("main");
 const offline = document.getElementById("offline");
 const announcer = document.getElementById("announcer");
 
-let position = Number(root.dataset.at);
+let position = Number(root.dataset.at); // where the history stood when the page was made
+let toldOf = position; // and where it stands
 let refreshing = false;
 let stale = false;
 let tick = null;
@@ -27,7 +28,7 @@ function announcements(old, fresh) {
 
 /** A page that says that something is away has the frame alone to give: what it showed before stays. */
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+  const response = await fetch(location.href, { headers: { Accept: "text/html", "X-Kronik-Refresh": "1" }, cache: "no-store" });
   if (response.status === 401) return location.reload();
   if (!response.ok && response.status !== 503) throw new Error(`HTTP ${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -70,6 +71,7 @@ async function moved() {
     try {
       await refresh();
       showConnection(true);
+      stale ||= position < toldOf; // somebody else's page, made a moment before
     } catch {
       showConnection(false);
     }
@@ -88,6 +90,7 @@ function wait() {
 function told(kind, data) {
   if (kind === "silence") return showConnection(false);
   const lost = !offline.hidden;
+  toldOf = Math.max(toldOf, data.position);
   if (kind === "run" && (data.position > position || data.position === 0)) return moved();
   if (kind === "state" && (lost || data.position > position || (data.trouble ?? "") !== root.dataset.trouble)) moved();
 }

@@ -13,12 +13,12 @@ from msgspec import Struct
 from services.api.history.counts import Day
 from services.api.history.overview import Changed
 from services.api.history.queries import DefinedJob, Slot
+from services.api.panel.views.jobs import coming
 from services.api.panel.views.signs import title
-from services.infra import slots
 from services.words import events
 from services.words.voice import Voice
 
-_PLANNED: Final = 2_000
+_PLANNED: Final = 200
 """So many slots of a job are counted; of the days beyond it is only said that there are some."""
 MANY: Final = -1
 
@@ -130,10 +130,10 @@ def _clocks(day: date, voice: Voice) -> str:
 
 
 def _planned(job: DefinedJob, days: Sequence[date], voice: Voice) -> dict[tuple[date, str], int]:
-    coming = [_day(instant, voice) for instant in _coming(job, days[0], days[-1], voice)]
-    counted = {(day, job.definition.job_type): count for day, count in Counter(coming).items()}
-    if len(coming) == _PLANNED:
-        counted |= {(day, job.definition.job_type): MANY for day in days if day >= coming[-1]}
+    dates = [_day(instant, voice) for instant in _coming(job, days[0], days[-1], voice)]
+    counted = {(day, job.definition.job_type): count for day, count in Counter(dates).items()}
+    if len(dates) == _PLANNED:
+        counted |= {(day, job.definition.job_type): MANY for day in days if day >= dates[-1]}
     return counted
 
 
@@ -145,10 +145,7 @@ def _coming(job: DefinedJob, first: date, last: date, voice: Voice) -> list[date
     if job.schedule is None or job.retired or end <= now or (pause and pause.until is None):
         return []
     since = max(now, midnight(first, voice.zone), pause.until if pause and pause.until else now)
-    try:
-        return [one for one in slots.next_slots(job.schedule, since, _PLANNED) if one < end]
-    except slots.InvalidSchedule:
-        return []
+    return [one for one in coming(job.schedule, since, _PLANNED) if one < end]
 
 
 def _day(instant: datetime, voice: Voice) -> date:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from kronik import in_force
-from kronik.events import JobDefined, Pause
+from kronik.events import JobDefined, Pause, Schedule
 from msgspec import Struct
 
 from services.api.history.overview import Bar
@@ -148,10 +149,21 @@ def next_slots(job: DefinedJob, now: datetime, count: int) -> list[datetime]:
     """None while paused, and none of a schedule that can't work."""
     if job.schedule is None or job.retired or in_force.pause(job.change, now):
         return []
+    return coming(job.schedule, now, count)
+
+
+def coming(schedule: Schedule, now: datetime, count: int) -> list[datetime]:
+    """The next slots. None of a schedule that can't work."""
+    return list(_after(schedule, now.replace(second=0, microsecond=0), count))
+
+
+@lru_cache(maxsize=512)
+def _after(schedule: Schedule, minute: datetime, count: int) -> tuple[datetime, ...]:
+    """Slots lie on whole minutes, so they are the same for everybody who asks within one."""
     try:
-        return slots.next_slots(job.schedule, now, count)
+        return tuple(slots.next_slots(schedule, minute, count))
     except slots.InvalidSchedule:
-        return []
+        return ()
 
 
 def timing(job: DefinedJob, coming: Sequence[datetime], voice: Voice) -> Timing:
