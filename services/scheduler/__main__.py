@@ -53,14 +53,16 @@ async def run(config: settings.SchedulerSettings) -> int:
     work = asyncio.create_task(_work(config, f"scheduler-{config.instance}", closed))
     await asyncio.wait((work, ending), return_when=asyncio.FIRST_COMPLETED)
     await lifecycle.end((work,))
+    replaced = False
     try:
         if not work.cancelled():
             work.result()
-    except* StreamReplaced as replaced:
-        log.error("stream_replaced", problem=str(replaced.exceptions[0]))
-        end(START_ANOTHER)
+    except* StreamReplaced as errors:
+        log.error("stream_replaced", problem=str(errors.exceptions[0]))
+        replaced = True
     log.info("scheduler_stopped")
-    return await ending
+    # Its connection was closed on the way out, which says nothing then.
+    return START_ANOTHER if replaced else await ending
 
 
 async def _work(config: settings.SchedulerSettings, name: str, closed: Callable[[], Awaitable[None]]) -> None:
