@@ -106,6 +106,7 @@ async def gave_up() -> None:
 def hung(run_ids: list[int]) -> None:
     """A job holds the event loop beyond its time: its neighbours' attempts would never end, nor would this process."""
     log.error("event_loop_hangs", runs=run_ids, status=REPLACE_ME)
+    stopping.end_children()
     exits.end_process(REPLACE_ME)
 
 

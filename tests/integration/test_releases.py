@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import ExitStack
 
-from kronik.events import JobDefined
+from kronik.events import JobDefined, Retirement, ScheduleChanged
 from nats.aio.client import Client
 
 from services.log import jetstream
@@ -77,3 +77,20 @@ async def test_a_deploy_and_its_way_back_fail_no_run(nats_client: Client, event_
         again = release(stack, nats_url, "two", "again")
         await becomes(event_log, "Second")
         assert sum(each.log.read_text().count("consumer_ensured") for each in (old, new, again)) <= 4
+
+
+async def test_a_runner_that_starts_with_a_retired_job_brings_it_back(
+    nats_client: Client, event_log: EventLog, nats_url: str
+) -> None:
+    with ExitStack() as stack:
+        release(stack, nats_url, "one", "first")
+        defined = await event_log.last(f"jobs.definition.{JOB}")
+        retired = ScheduleChanged(by="ADMIN:1", retired=Retirement(by="ADMIN:1"))
+        await event_log.append(f"jobs.schedule.{JOB}", retired, id="retired")
+        await done(nats_client, event_log, 1, "{}")
+        assert await event_log.last(f"jobs.definition.{JOB}") == defined
+        release(stack, nats_url, "one", "second")
+    again = await event_log.last(f"jobs.definition.{JOB}")
+    assert defined
+    assert again
+    assert (again.data, again.sequence > defined.sequence) == (defined.data, True)
