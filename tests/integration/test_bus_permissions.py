@@ -5,6 +5,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import nats
@@ -19,6 +20,7 @@ from services.log import accounts
 from services.log import connection as nats_connection
 from services.log.accounts import ADMINISTRATOR, API, ARCHIVIST, OPERATOR, PROVISIONER, RUNNER, SCHEDULER, SYSTEM
 from services.log.append import EventLog
+from services.log.presence import Beat, Presence, Served, say
 from services.log.provision import provision
 from tests import servers
 
@@ -308,6 +310,22 @@ async def test_a_service_hears_of_runs_and_of_nothing_else(bus: Bus) -> None:
     assert last.seq == 2
     with pytest.raises((NatsError, JetStreamError)):
         await user.connection.jetstream(timeout=0.3).get_last_msg("JOBS", "jobs.trigger.A.erp", direct=True)
+
+
+async def test_only_runners_say_that_they_are_there_and_the_api_and_the_operator_hear_it(bus: Bus) -> None:
+    beat = Beat("host-1", "host-1-abc", datetime(2026, 11, 27, tzinfo=UTC), {"A": Served(1, "x")})
+    heard = {name: Presence() for name in (API, OPERATOR, RUNNER)}
+    for name, presence in heard.items():
+        await presence.listen(bus.users[name].connection)
+        await bus.users[name].connection.flush()
+    for name in {*EVERYBODY} - {RUNNER}:
+        await say(bus.users[name].connection, beat)
+        assert await bus.users[name].settled()
+    assert [presence.living() for presence in heard.values()] == [[], [], []]
+    async with asyncio.timeout(10):
+        while not all(presence.living() for presence in heard.values()):
+            await say(bus.users[RUNNER].connection, beat)
+            await asyncio.sleep(0.02)
 
 
 async def test_the_operator_watches_with_any_nats_client(bus: Bus) -> None:
