@@ -101,6 +101,7 @@ class Scheduler:
     _next: dict[str, datetime] = field(default_factory=dict)
     _heap: list[tuple[datetime, str]] = field(default_factory=list)
     _ahead: timedelta = timedelta(0)
+    _seen: datetime | None = None
 
     async def run(self) -> None:
         """Until cancelled, which is safe at any point."""
@@ -138,10 +139,13 @@ class Scheduler:
         """Know where each ledger stands, and each job's next slot: of the jobs whose schedule changed, or, after a
         clock was turned, of all. Raises LogUnavailable."""
         changed: Iterable[str] = self.schedules.take_changed()
-        if abs(self.time.ahead - self._ahead) > _PUT_BACK:
+        stream_now = self.time.stream_now()
+        put_back = self._seen is not None and self._seen - stream_now > _PUT_BACK
+        self._seen = stream_now
+        if put_back or abs(self.time.ahead - self._ahead) > _PUT_BACK:
             self._ahead, changed = self.time.ahead, self.schedules.job_types()
             for job, position in list(self._positions.items()):
-                if not position.is_believed(self.time.stream_now(), self._ahead):
+                if not position.is_believed(stream_now, self._ahead):
                     del self._positions[job]
         changed = [job for job in changed if self.schedules.is_defined(job)]
         try:

@@ -239,6 +239,24 @@ async def test_what_was_handled_in_a_false_future_happens_when_it_really_comes(
     assert not Position(9, slot, slot - timedelta(hours=5), 10).is_believed(slot, timedelta(0))
 
 
+async def test_when_the_servers_clock_is_put_back_a_running_scheduler_goes_on(
+    event_log: EventLog, nats_url: str
+) -> None:
+    """What was handled in the server's false future is forgotten, though this process has not been started anew."""
+    await define(event_log, JOB)
+    slot = next_minute()
+    clock = SetClock(slot)
+    async with scheduler(nats_url, clock) as running:
+        await running.scheduler.run_once()
+        days = timedelta(days=3)
+        known = running.scheduler._positions[JOB]
+        running.scheduler._positions[JOB] = replace(known, handled=slot + days, stored_at=slot + days)
+        running.scheduler._seen = slot + days
+        clock.advance(MINUTE)
+        tick = await running.scheduler.run_once()
+    assert list(tick.jobs[0].fired) == [slot + MINUTE]
+
+
 async def test_a_schedule_that_is_given_while_the_clock_is_ahead_has_no_slots_from_before(
     event_log: EventLog, nats_url: str
 ) -> None:
