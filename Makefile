@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 .DEFAULT_GOAL := help
 
-.PHONY: help setup up test check faults soak bench lock clean
+.PHONY: help setup up test check faults soak bench screens lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ soak: $(STAMP) ## Random faults under random load: make soak MINUTES=10
 
 bench: $(STAMP) ## Measure this machine
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screens: $(STAMP) ## Every page of the panel in one contact sheet: build/screens/sheet.html
+	$(BIN)/python -m tests.panel.screens $(ARGS)
 
 lock: $(STAMP) ## Renew requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-package kronik --no-header --extra dev --upgrade pyproject.toml --output-file requirements.lock
