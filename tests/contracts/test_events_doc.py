@@ -92,5 +92,5 @@ async def test_the_python_publisher_asks_for_a_run_and_learns_its_id(nats_client
 
 
 def test_the_python_reader_prints_what_it_says() -> None:
-    reader = _blocks("python")[1]
+    reader = _blocks("python")[-1]
     assert _run(reader).strip() == reader.rpartition("# ")[2].strip()
