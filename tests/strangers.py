@@ -22,6 +22,8 @@ HEADERS = (
     headers(b"Status: 408", b"Nats-Pending-Messages: 1000000"),
     headers(b"Status: 100", b"Description: Idle Heartbeat"),
     headers("Status: ²".encode()),
+    headers(b"ce-specversion: 1.0", b"ce-type: x", b"ce-id: a%20b", b"CE-Source:/kitchen", b"ce-id: c"),
+    headers(b"CE-SpecVersion: \xff", b"ce-subject: %ff%zz", b"content-type: text/plain"),
     b"NATS/1.0 404 Not Found\r\n\r\n",
     b"NATS/1.0 503\r\n\r\n",
     b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 1\r\n\r\n",

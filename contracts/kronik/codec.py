@@ -1,8 +1,10 @@
 """Events to bytes and back. Strict with what Kronik writes, lenient with triggers from outside."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import replace
@@ -39,6 +41,8 @@ _ENVELOPE_DEPTH: Final = 2
 """Levels that envelope and data put around the params or the result."""
 
 _OWN_TRIGGER: Final = "kronik.run.triggered."
+_STRUCTURED: Final = "application/cloudevents"
+_ATTRIBUTES: Final = frozenset({"specversion", "id", "source", "type", "subject", "correlationid", "traceparent"})
 _ONLY_OURS: Final = ("userId", "scheduledFor", "rerunOf")
 _BOM: Final = b"\xef\xbb\xbf"
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -120,15 +124,38 @@ def check_params(params: dict[str, Any]) -> None:
     _refuse_triggered_by(_document(body))
 
 
-def decode(subject: str, body: bytes, *, sequence: int, time: datetime, msg_id: str | None = None) -> Recorded:
+def binary_attributes(headers: Mapping[str, str] | None) -> dict[str, str] | None:
+    """The attributes of a CloudEvent in binary mode, whose body is its data: headers that begin with `ce-`.
+
+    None for every other message. Their text is a stranger's.
+    Source: the NATS protocol binding of CloudEvents 1.0, §3.1.
+    """
+    if not headers:
+        return None
+    named = {name.lower(): value for name, value in headers.items()}
+    if "ce-specversion" not in named or named.get("content-type", "").lower().startswith(_STRUCTURED):
+        return None
+    return {name[3:]: unquote(value) for name, value in named.items() if name[:3] == "ce-" and name[3:] in _ATTRIBUTES}
+
+
+def decode(
+    subject: str,
+    body: bytes,
+    *,
+    sequence: int,
+    time: datetime,
+    msg_id: str | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> Recorded:
     """One stored message, read: its text free of NUL and lone surrogates, its instants in UTC.
 
+    attributes: see binary_attributes; of a trigger of another service's alone, for Kronik writes none so.
     A trigger always becomes Triggered or BadTrigger. Raises InvalidName for a subject that is not
     Kronik's and InvalidEvent for a body that can't be read; both are for the projector to park.
     """
     place = subjects.parse(subject)
     if isinstance(place, subjects.TriggerSubject):
-        return _decode_trigger(place, subject, body, sequence, time, msg_id)
+        return _decode_trigger(place, subject, body, sequence, time, msg_id, attributes)
     if b"\\u0000" in body:
         body = _NUL.sub(rb"\1\\ufffd", body)
     try:
@@ -219,12 +246,20 @@ def _in_utc(data: _Data) -> _Data:
 
 
 def _decode_trigger(
-    place: subjects.TriggerSubject, subject: str, body: bytes, sequence: int, time: datetime, msg_id: str | None
+    place: subjects.TriggerSubject,
+    subject: str,
+    body: bytes,
+    sequence: int,
+    time: datetime,
+    msg_id: str | None,
+    attributes: Mapping[str, str] | None,
 ) -> Recorded:
     document: dict[str, Any] = {}
     data: Triggered | BadTrigger
     try:
         document = _document(body)
+        if attributes and place.origin not in (subjects.ADMIN, subjects.CRON):
+            document = {**attributes, "data": document}
         data = _trigger(place.origin, document)
     except InvalidTrigger as error:
         data = BadTrigger(str(error), _user_id(place.origin, document))

@@ -47,7 +47,10 @@ class Status(Struct, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """A message as it stands in the stream, not decoded. behind: how many more were there after it when it was read."""
+    """A message as it stands in the stream, not decoded. behind: how many more were there after it when it was read.
+
+    attributes: of a CloudEvent in binary mode, which has them in its headers.
+    """
 
     sequence: int
     subject: str
@@ -55,6 +58,7 @@ class Stored(Struct, frozen=True):
     body: bytes
     msg_id: str | None = None
     behind: int = 0
+    attributes: dict[str, str] | None = None
 
     @property
     def position(self) -> Position:
@@ -66,7 +70,14 @@ class Stored(Struct, frozen=True):
 
     def decode(self) -> Recorded:
         """Raises InvalidName, InvalidEvent."""
-        return codec.decode(self.subject, self.body, sequence=self.sequence, time=self.time, msg_id=self.msg_id)
+        return codec.decode(
+            self.subject,
+            self.body,
+            sequence=self.sequence,
+            time=self.time,
+            msg_id=self.msg_id,
+            attributes=self.attributes,
+        )
 
     def decode_or_none(self) -> Recorded | None:
         """For readers that leave what can't be read to the projector, which parks it."""
@@ -104,6 +115,7 @@ def delivered(message: Msg) -> tuple[Stored, int]:
         message.data,
         headers.get(_MSG_ID) if headers else None,
         int(behind),
+        codec.binary_attributes(headers),
     )
     return stored, int(delivery)
 
@@ -119,6 +131,7 @@ def fetched(message: Msg) -> Stored | Status:
         parse_time(headers["Nats-Time-Stamp"]),
         message.data,
         headers.get(_MSG_ID),
+        attributes=codec.binary_attributes(headers),
     )
 
 

@@ -50,6 +50,7 @@ async def assert_read_by_everybody(client: Client, url: str, stored: dict[int, M
         assert [each.body for each in found] == [body for _, _, body in stored.values()]
         assert [each.subject for each in found] == [text(subject) for subject, _, _ in stored.values()]
         assert [each.position for each in found] == [each.position for each in read]
+        assert [each.attributes for each in found] == [each.attributes for each in read]
         assert all(each.stands_at(each.position) for each in found)
     assert [each.msg_id for each in raw] == [each.msg_id for each in read]
     assert client.stats["reconnects"] == 0

@@ -25,6 +25,58 @@ def decode(body: bytes | dict[str, Any], origin: str = "ops", msg_id: str | None
     return codec.decode(f"jobs.trigger.A.{origin}", raw, sequence=12, time=T0, msg_id=msg_id)
 
 
+BINARY = {"ce-specversion": "1.0", "ce-type": "dk.example.kitchen.opened", "ce-source": "/kitchen", "ce-id": "a%201"}
+
+
+def decode_binary(headers: dict[str, str], body: bytes, origin: str = "ops") -> Recorded:
+    attributes = codec.binary_attributes(headers)
+    return codec.decode(f"jobs.trigger.A.{origin}", body, sequence=12, time=T0, attributes=attributes)
+
+
+def test_a_cloud_event_in_binary_mode_is_a_trigger_like_a_structured_one() -> None:
+    for body in (b'{"month":"2026-10"}', b'{"params":{"month":"2026-10"}}'):
+        recorded = decode_binary({**BINARY, "Content-Type": "application/json", "X-Other": "ce-"}, body)
+        assert recorded.data == Triggered(params=MONTH)
+        assert (recorded.id, recorded.source) == ("a 1", "/kitchen")
+    shouting = {name.upper(): value for name, value in BINARY.items()}
+    assert decode_binary({**shouting, "CE-CorrelationId": "c-1"}, b"").correlation_id == "c-1"
+    assert decode_binary(BINARY, b"").data == Triggered()
+    assert decode_binary({**BINARY, "ce-type": "kronik.run.triggered.v1"}, b'{"params":{"month":"2026-10"}}').data == (
+        Triggered(params=MONTH)
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "problem"),
+    [
+        ({**BINARY, "ce-specversion": "0.3"}, b"{}", "specversion: must be the string '1.0'"),
+        (BINARY, b"[]", "the trigger's body must be a JSON object"),
+        (BINARY, b'{"triggeredBy":"CRON"}', "triggeredBy: can't be set in the payload"),
+        ({**BINARY, "ce-type": "kronik.run.triggered.v1"}, b'{"userId":"1"}', "data.userId: only Kronik itself"),
+        ({**BINARY, "ce-data": "x", "ce-triggeredby": "ADMIN:1"}, b"{", "the trigger's body is not valid JSON"),
+    ],
+)
+def test_a_bad_one_in_binary_mode_fails_in_the_same_words(headers: dict[str, str], body: bytes, problem: str) -> None:
+    data = decode_binary(headers, body).data
+    assert isinstance(data, BadTrigger)
+    assert data.problem.startswith(problem)
+
+
+def test_headers_make_nothing_of_what_is_structured_or_kroniks_own() -> None:
+    structured = {**BINARY, "content-type": "application/cloudevents+json; charset=utf-8"}
+    assert codec.binary_attributes(structured) is None
+    assert codec.binary_attributes({"ce-type": "x"}) is None
+    own = json.dumps({**OWN, "data": {"params": MONTH, "userId": "1"}}).encode()
+    assert decode_binary(BINARY, own, "admin").data == Triggered(params=MONTH, user_id="1")
+
+
+@given(st.dictionaries(st.sampled_from([*BINARY, "ce-correlationid", "content-type"]), st.text()), st.binary())
+def test_whatever_the_headers_are_a_trigger_is_read_and_can_be_stored(headers: dict[str, str], body: bytes) -> None:
+    recorded = decode_binary(headers, body)
+    assert isinstance(recorded.data, Triggered | BadTrigger)
+    msgspec.json.encode(recorded)
+
+
 def run_of(body: bytes | dict[str, Any], origin: str = "ops") -> Run:
     return begin(decode(body, origin), subjects.TriggerSubject("A", origin))
 
