@@ -77,7 +77,7 @@ def create_app(
         workshop = Workshop(settings)
         event_log = EventLog(client, SystemClock(settings.clock_file), f"/kronik/api/{settings.instance}")
         past = History(event_log, pool, changes)
-        pulse = Pulse(event_log, pool, projector)
+        pulse = Pulse(past, projector)
         surroundings = Surroundings(past)
         app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails(), shared=Shared(), surroundings=surroundings)
         app.state.update(

@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from services.api.history import queries
 from services.api.history.projector import Projector
-from services.api.history.queries import Pool
+from services.api.past import History
 from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.log import jetstream
-from services.log.append import EventLog, LogUnavailable
+from services.log.append import LogUnavailable
 
 log = logs.get()
 
@@ -21,13 +21,14 @@ _WITHIN_S: Final = 1.5
 LATE_MS: Final = 3_000
 """A history that is further behind the stream than this is said to be behind."""
 
-Trouble = Literal["nats", "postgres", "projector", "behind"]
+Trouble = Literal["nats", "postgres", "projector", "behind", "runner"]
 
 
 class Beat(Struct, frozen=True, rename="camel"):
     """trouble: what is wrong, the worst of it; null: nothing. detail: the service's own words for it.
 
     position: the last event in the history. behind: events that are not in it yet, for behind_ms so far.
+    unserved: jobs that no living runner serves.
     """
 
     trouble: Trouble | None
@@ -35,6 +36,7 @@ class Beat(Struct, frozen=True, rename="camel"):
     position: int
     behind: int
     behind_ms: int
+    unserved: tuple[str, ...] = ()
 
 
 FIRST: Final = Beat(None, "", 0, 0, 0)
@@ -43,8 +45,8 @@ FIRST: Final = Beat(None, "", 0, 0, 0)
 class Pulse:
     """Takes the pulse until it is cancelled; `beat` is the last one."""
 
-    def __init__(self, log: EventLog, pool: Pool, projector: Projector) -> None:
-        self._log, self._pool, self._projector = log, pool, projector
+    def __init__(self, past: History, projector: Projector) -> None:
+        self._past, self._projector = past, projector
         self._seen: list[tuple[float, int]] = []
         self._position = 0
         self.beat = FIRST
@@ -67,20 +69,36 @@ class Pulse:
             return Beat("nats", "", self._position, behind, behind_ms)
         if stopped.phase == "stopped":
             return Beat("projector", stopped.problem or "", self._position, behind, behind_ms)
-        return Beat("behind" if behind_ms > LATE_MS else None, "", self._position, behind, behind_ms)
+        if behind_ms > LATE_MS:
+            return Beat("behind", "", self._position, behind, behind_ms)
+        unserved = await self._unserved()
+        return Beat("runner" if unserved else None, "", self._position, behind, behind_ms, unserved)
+
+    async def _unserved(self) -> tuple[str, ...]:
+        """Nobody's silence proves anything before there was time to hear everybody."""
+        presence = self._past.presence
+        if not presence.certain:
+            return ()
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                jobs = await queries.jobs(self._past.pool)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return ()
+        used = [job.definition for job in jobs if not job.retired]
+        return tuple(one.job_type for one in used if not presence.runners(one))
 
     async def _last(self) -> int | None:
         """The stream's last event; None while NATS does not answer."""
         try:
             async with asyncio.timeout(_WITHIN_S):
-                return (await jetstream.stream_info(self._log.connection)).state.last_seq
+                return (await jetstream.stream_info(self._past.log.connection)).state.last_seq
         except (LogUnavailable, TimeoutError):
             return None
 
     async def _projected(self) -> int | None:
         try:
             async with asyncio.timeout(_WITHIN_S):
-                return (await queries.position(self._pool)).sequence
+                return (await queries.position(self._past.pool)).sequence
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return None
 

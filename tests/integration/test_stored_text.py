@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
-
 from services.api.history.wire import open_wire
+
 from services.log import connection as nats_connection
 from services.log import jetstream
 from services.log.append import EventLog

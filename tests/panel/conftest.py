@@ -12,7 +12,7 @@ from playwright.async_api import Browser, async_playwright
 
 from services.log.append import EventLog
 from tests import processes
-from tests.panel.panel import Clock, Panel, Stage
+from tests.panel.panel import Clock, Panel, Stage, served
 
 FLAGS = [
     "--headless",
@@ -64,9 +64,11 @@ def address(nats_url: str, nats_client: Client, database_url: str, clock: Clock)
 
 
 @pytest.fixture
-def stage(event_log: EventLog, address: str) -> Stage:
-    """Makes jobs and runs by appending their events."""
-    return Stage(event_log)
+async def stage(event_log: EventLog, address: str) -> AsyncIterator[Stage]:
+    """Makes jobs and runs by appending their events, while a runner is there for the jobs."""
+    made = Stage(event_log)
+    async with served(made):
+        yield made
 
 
 @pytest.fixture

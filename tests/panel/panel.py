@@ -1,6 +1,9 @@
 """What the panel's tests are told in: jobs that are announced, runs that happen, a page that is looked at."""
 
+import asyncio
+import contextlib
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +31,7 @@ from playwright.async_api import ConsoleMessage, Error, Page
 
 from services.api.access import store
 from services.api.access.store import Role
+from services.log import presence
 from services.log.append import Appended, EventLog
 
 
@@ -46,9 +50,19 @@ class Stage:
     """Writes what the runner, the scheduler and other services would."""
 
     log: EventLog
+    served: dict[str, presence.Served] = field(default_factory=dict)
 
     async def define(self, definition: JobDefined) -> None:
         await self._append(subjects.definition(definition.job_type), definition)
+        self.served[definition.job_type] = presence.Served(release=1, definition=presence.digest(definition))
+
+    async def serve(self) -> None:
+        """Be there for all the jobs, as a runner is, until cancelled."""
+        since = self.log.clock.now()
+        while True:
+            beat = presence.Beat("runner-1", "runner-1", since, dict(self.served))
+            await presence.say(self.log.connection, beat)
+            await asyncio.sleep(1)
 
     async def change(self, job_type: str, change: ScheduleChanged) -> None:
         await self._append(subjects.schedule(job_type), change)
@@ -101,6 +115,18 @@ class Stage:
         appended = await self.log.append(subject, event, id=uuid.uuid4().hex)
         assert isinstance(appended, Appended)
         return appended.sequence
+
+
+@contextlib.asynccontextmanager
+async def served(stage: Stage) -> AsyncIterator[asyncio.Task[None]]:
+    """A runner is there within the block, or until the task is cancelled."""
+    serving = asyncio.create_task(stage.serve())
+    try:
+        yield serving
+    finally:
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
 
 
 @dataclass

@@ -23,7 +23,7 @@ from services.runner import registry
 from tests import processes, servers
 from tests.panel.conftest import FLAGS
 from tests.panel.gallery import WIDTHS, hang
-from tests.panel.panel import Panel, Stage, a_job
+from tests.panel.panel import Panel, Stage, a_job, served
 
 ROOT = Path(__file__).parent.parent.parent
 SHEET = ROOT / "build" / "screens"
@@ -112,7 +112,8 @@ async def _with_everything(work: Work, nats_url: str, database_url: str) -> None
             context = await browser.new_context(base_url=address, locale="da-DK")
             panel = Panel(await context.new_page(), address, database_url)
             await panel.sign_in("admin")
-            await work(panel, stage, browser)
+            async with served(stage):
+                await work(panel, stage, browser)
             await browser.close()
     await nats_connection.close(connection)
 

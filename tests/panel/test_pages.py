@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from services.log.append import EventLog
 from tests import processes, servers
 from tests.panel.gallery import WIDTHS, hang
-from tests.panel.panel import Panel, Stage, a_job
+from tests.panel.panel import Panel, Stage, a_job, served
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 SHIFTS = """() => new Promise(done => {
@@ -119,23 +119,27 @@ async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
         await expect(page).to_have_title(_begins("System jobs"), timeout=30_000)
         assert await page.locator("main").evaluate("one => getComputedStyle(one).filter") == "none"
 
-    await well()
-    house.nats.freeze()
-    await said("NATS er væk")
-    house.nats.start()
-    await well()
-    house.postgres.kill()
-    await said("Postgres er væk")
-    house.postgres.start()
-    await well()
-    await page.context.set_offline(True)
-    await said("Ingen forbindelse")
-    await page.context.set_offline(False)
-    await well()
-    house.api.freeze()
-    await said("Ingen forbindelse")
-    house.api.thaw()
-    await well()
+    async with served(stage) as serving:
+        await well()
+        house.nats.freeze()
+        await said("NATS er væk")
+        house.nats.start()
+        await well()
+        house.postgres.kill()
+        await said("Postgres er væk")
+        house.postgres.start()
+        await well()
+        await page.context.set_offline(True)
+        await said("Ingen forbindelse")
+        await page.context.set_offline(False)
+        await well()
+        house.api.freeze()
+        await said("Ingen forbindelse")
+        house.api.thaw()
+        await well()
+        serving.cancel()
+        await expect(page).to_have_title(_begins("Ingen runner"), timeout=15_000)
+        await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Clean up")
 
 
 def _begins(text: str) -> Any:

@@ -243,6 +243,7 @@ def test_a_line_of_a_jobs_log() -> None:
         (Beat("postgres", "", 7, 0, 0), "Postgres er væk"),
         (Beat("projector", "x", 7, 0, 0), "Historikken står stille"),
         (Beat("behind", "", 7, 1_200, 65_000), "Historikken er bagud"),
+        (Beat("runner", "", 7, 0, 0, ("A", "B", "C", "D")), "Ingen runner"),
     ],
 )
 def test_what_is_out_of_reach_is_said_above_the_page_and_in_its_title(beat: Beat, short: str) -> None:

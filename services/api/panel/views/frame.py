@@ -1,5 +1,6 @@
 """What stands around every page: the tabs, and whether the page can be believed. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -16,6 +17,9 @@ _TABS: Final = (
     ("truth", "/admin/system/truth", marked("Truth")),
     ("access", "/admin/system/access", marked("Access")),
 )
+
+
+_NAMED: Final = 3
 
 
 class Tab(Struct, frozen=True):
@@ -70,9 +74,20 @@ def _trouble(beat: Beat, voice: Voice) -> tuple[str, str]:
             return voice.text("The history stands still"), voice.text(
                 "The history and the event stream don't belong together any more: the projector has stopped."
             )
+        case "runner":
+            jobs = _listed(beat.unserved, voice)
+            return voice.text("No runner"), voice.text("No runner serves %(jobs)s: what is asked for waits.", jobs=jobs)
         case "behind":
             return voice.text("The history is behind"), voice.text(
                 "The history is %(span)s behind: %(n)s events are not shown yet.",
                 span=voice.span(beat.behind_ms),
                 n=voice.number(beat.behind),
             )
+
+
+def _listed(job_types: Sequence[str], voice: Voice) -> str:
+    """The first few by name, the others by number."""
+    said = [one.replace("_", " ").capitalize() for one in job_types[:_NAMED]]
+    if len(job_types) > _NAMED:
+        said.append(voice.count("%(n)d more", "%(n)d more", len(job_types) - _NAMED))
+    return ", ".join(said)
