@@ -40,7 +40,7 @@ def next_link(answer: httpx.Response, relation: str = "next") -> str:
 async def test_pages_lead_to_the_end_and_back(api: Api, stream: Stream) -> None:
     ids = [await stream.run() for _ in range(7)]
     await api.projected(ids[-1] + 2)
-    seen, path, paths = [], "/api/admin/job-run?limit=3&triggeredBy=CRON&x=%C3%A6", []
+    seen, path, paths = [], "/api/admin/job-run?limit=3&triggeredBy=CRON", []
     while path:
         answer = await api.http.get(path, headers=api.viewer)
         seen += [run["id"] for run in answer.json()]
