@@ -4,12 +4,13 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from benchmarks import history, isolation, machine, reads, running, schedules, stack
+from benchmarks import appending, history, isolation, machine, reads, running, schedules, stack
 from benchmarks.figures import markdown
 
 
 async def measure(quick: bool) -> str:
     figures = await running.measure(runs=1_000 if quick else 10_000, latencies=50 if quick else 500)
+    figures += await appending.measure(appends=2_000 if quick else 40_000, events=3_000 if quick else 300_000)
     figures += await schedules.measure(together=(100,) if quick else (1_000, 10_000))
     figures += await isolation.measure(runs=20 if quick else 200, kills=20 if quick else 200)
     figures += await history.measure(events=30_000 if quick else 1_000_000, requests=200 if quick else 2_000)
