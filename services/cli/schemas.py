@@ -1,5 +1,5 @@
-"""`kronik schemas`: the JSON Schema of every event and the AsyncAPI document of the stream, for those who write or
-read it in another language.
+"""`kronik schemas`: the JSON Schema of every event, the AsyncAPI document of the stream and the OpenAPI document of the
+HTTP API, for those who write or read them in another language.
 
 Made from the structs that Kronik itself decodes with, the same bytes every time. An event type never changes
 in a way that its readers or its old events would trip over: such a change is a new version (kronik.….v2).
@@ -8,6 +8,8 @@ in a way that its readers or its old events would trip over: such a change is a 
 import inspect
 import json
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,12 +19,15 @@ from kronik import KronikError
 from kronik.envelope import envelope_of
 from kronik.events import TYPE_OF, Event
 
+from services.api.app import create_app
 from services.cli import terminal
-from services.infra.compatibility import breaks
+from services.infra.compatibility import breaks, calls_break
+from services.infra.settings import ApiSettings
 from services.log import asyncapi
 
 DIRECTORY: Final = Path("schemas")
 ASYNCAPI: Final = "asyncapi.json"
+OPENAPI: Final = "openapi.json"
 
 Check = Annotated[bool, Parameter(negative="", help="Write nothing; exit status 1 where a file is not current.")]
 
@@ -37,7 +42,7 @@ def write(directory: Path) -> None:
     Raises Incompatible where an event type that is kept there would mean something else, and writes nothing.
     """
     if broken := incompatible(directory):
-        raise Incompatible("make it a new version of the event instead: " + "; ".join(broken))
+        raise Incompatible("make it a new version instead: " + "; ".join(broken))
     directory.mkdir(parents=True, exist_ok=True)
     for path in _leftovers(directory):
         path.unlink()
@@ -46,8 +51,12 @@ def write(directory: Path) -> None:
 
 
 def outdated(directory: Path) -> list[str]:
-    """The names of the files that are missing, differ, or belong to no event of today."""
-    differ = [name for name, text in _files().items() if _text(directory / name) != text]
+    """The names of the files that are missing, differ, or belong to no event of today.
+
+    The calls of the API may have more than their kept description: whether that still holds is `incompatible`'s to say.
+    """
+    kept = {name: _text(directory / name) for name in _files()}
+    differ = [name for name, text in _files().items() if kept[name] != text and (name != OPENAPI or kept[name] is None)]
     return sorted([*differ, *(path.name for path in _leftovers(directory))])
 
 
@@ -58,7 +67,23 @@ def incompatible(directory: Path) -> list[str]:
         kept = _text(directory / f"{type}.json")
         if kept is not None and (before := _schema(kept)) is not None:
             found += [f"{type}{words}" for words in breaks(before, schema_of(event, type))]
-    return found
+    return [*found, *_broken_calls(_text(directory / OPENAPI))]
+
+
+def _broken_calls(kept: str | None) -> Iterator[str]:
+    """What clients would trip over, unless the API has a new version."""
+    before, after = _schema(kept or ""), openapi()
+    if before is not None and before["info"]["version"] == after["info"]["version"]:
+        yield from calls_break(before, after)
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """As the API serves it, but for the names of time zones, of which each machine has its own."""
+    home = ApiSettings(nats_url="nats://localhost", database_url="postgres://localhost", instance="schemas")
+    document: dict[str, Any] = create_app(home).state.openapi
+    document["components"]["schemas"]["ScheduleRequest"]["properties"]["tz"].pop("enum", None)
+    return document
 
 
 def schema_of(event: type[Event], type: str) -> dict[str, Any]:
@@ -78,7 +103,7 @@ def schema_of(event: type[Event], type: str) -> dict[str, Any]:
 
 
 def schemas_command(directory: Path = DIRECTORY, *, check: Check = False) -> int:
-    """Write the JSON Schemas of all events, one file per type, and the AsyncAPI document of the stream.
+    """Write the JSON Schemas of all events, one file per type, and the AsyncAPI and OpenAPI documents.
 
     Parameters
     ----------
@@ -90,7 +115,7 @@ def schemas_command(directory: Path = DIRECTORY, *, check: Check = False) -> int
         return 0
     names, broken = outdated(directory), incompatible(directory)
     if broken:
-        terminal.say(f"needs a new version of the event: {'; '.join(broken)}")
+        terminal.say(f"needs a new version of the event, or of the API: {'; '.join(broken)}")
     elif names:
         terminal.say(f"not current in {directory}: {', '.join(names)}; run: kronik schemas {directory}")
     return 1 if names or broken else 0
@@ -98,7 +123,7 @@ def schemas_command(directory: Path = DIRECTORY, *, check: Check = False) -> int
 
 def _files() -> dict[str, str]:
     schemas = {f"{type}.json": _written(schema_of(event, type)) for event, type in TYPE_OF.items()}
-    return {**schemas, ASYNCAPI: _written(asyncapi.document())}
+    return {**schemas, ASYNCAPI: _written(asyncapi.document()), OPENAPI: _written(openapi())}
 
 
 def _written(document: dict[str, Any]) -> str:

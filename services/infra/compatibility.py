@@ -61,7 +61,46 @@ def _values(before: dict[str, Any], after: dict[str, Any], at: str) -> Iterator[
 
 def _unions(before: dict[str, Any], after: dict[str, Any], at: str) -> Iterator[str]:
     """Each alternative of before needs one of after that breaks nothing of it."""
-    news = after.get("anyOf", ())
-    for old in before.get("anyOf", ()):
+    news = [*after.get("anyOf", ()), *after.get("oneOf", ())]
+    for old in (*before.get("anyOf", ()), *before.get("oneOf", ())):
         if not any(not list(breaks(old, new, at)) for new in news):
             yield f"{at or '.'}: {old!r} is no longer among what is allowed"
+
+
+def calls_break(before: Any, after: Any) -> Iterator[str]:
+    """Each thing that clients of an OpenAPI document would trip over in a later one, in words."""
+    for path, methods in sorted(before["paths"].items()):
+        for method, old in sorted(methods.items()):
+            name = f"{method.upper()} {path}"
+            new = after["paths"].get(path, {}).get(method)
+            yield from _operation(old, new, name) if new else [f"{name} is gone"]
+    schemas = after["components"]["schemas"]
+    for name, schema in sorted(before["components"]["schemas"].items()):
+        yield from breaks(schema, schemas[name], name) if name in schemas else [f"schema {name} is gone"]
+
+
+def _operation(old: dict[str, Any], new: dict[str, Any], name: str) -> Iterator[str]:
+    kept = {(one["in"], one["name"]): one for one in new.get("parameters", ())}
+    known = {(one["in"], one["name"]): one for one in old.get("parameters", ())}
+    for key, parameter in known.items():
+        at = f"{name} {key[1]}"
+        yield from breaks(parameter["schema"], kept[key]["schema"], at) if key in kept else [f"{at} is gone"]
+    for key, parameter in kept.items():
+        if parameter.get("required") and not known.get(key, {}).get("required"):
+            yield f"{name} {key[1]} is required now"
+    yield from _contents(old.get("requestBody", {}), new.get("requestBody", {}), f"{name} body")
+    if new.get("requestBody", {}).get("required") and not old.get("requestBody", {}).get("required"):
+        yield f"{name}: a body is required now"
+    for status in sorted(one for one in old["responses"] if one.startswith("2")):
+        if status not in new["responses"]:
+            yield f"{name}: {status} is gone"
+        else:
+            yield from _contents(old["responses"][status], new["responses"][status], f"{name} {status}")
+
+
+def _contents(old: dict[str, Any], new: dict[str, Any], at: str) -> Iterator[str]:
+    for type, media in old.get("content", {}).items():
+        if type not in new.get("content", {}):
+            yield f"{at}: {type} is gone"
+        else:
+            yield from breaks(media["schema"], new["content"][type]["schema"], at)

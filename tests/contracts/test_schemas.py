@@ -19,6 +19,7 @@ def test_what_is_committed_is_current() -> None:
     assert {path.name for path in COMMITTED.iterdir()} == {
         *(f"{type}.json" for type in TYPE_OF.values()),
         schemas.ASYNCAPI,
+        schemas.OPENAPI,
     }
 
 
@@ -46,7 +47,7 @@ def test_a_schema_refuses_what_is_not_its_event(broken: dict[str, Any]) -> None:
 
 def test_writing_leaves_exactly_todays_files(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "schemas"
-    assert len(schemas.outdated(directory)) == len(TYPE_OF) + 1
+    assert len(schemas.outdated(directory)) == len(TYPE_OF) + 2
     schemas.write(directory)
     (directory / "kronik.run.frozen.v1.json").write_text("{}")
     (directory / "README.md").write_text("stays")
@@ -77,3 +78,15 @@ def test_a_change_that_readers_trip_over_needs_a_new_version(tmp_path: Path, cap
     assert "nowGone" in file.read_text(encoding="utf-8")
     assert schemas.schemas_command(tmp_path, check=True) == 1
     assert "nowGone is gone" in capfd.readouterr().err
+
+
+def test_a_change_that_clients_trip_over_needs_a_new_version_of_the_api(tmp_path: Path) -> None:
+    schemas.write(tmp_path)
+    file = tmp_path / schemas.OPENAPI
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    kept["paths"]["/api/admin/now-gone"] = {"get": {"responses": {}}}
+    file.write_text(json.dumps(kept))
+    assert schemas.incompatible(tmp_path) == ["GET /api/admin/now-gone is gone"]
+    kept["info"]["version"] = "0"
+    file.write_text(json.dumps(kept))
+    assert schemas.incompatible(tmp_path) == []

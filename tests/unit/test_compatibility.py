@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.infra.compatibility import breaks
+from services.infra.compatibility import breaks, calls_break
 
 BEFORE: dict[str, Any] = {
     "type": "object",
@@ -54,3 +54,45 @@ def test_what_only_adds_breaks_nothing(after: dict[str, Any]) -> None:
 )
 def test_what_readers_trip_over_is_said(after: dict[str, Any], words: str) -> None:
     assert any(found.startswith(words) for found in breaks(BEFORE, after))
+
+
+def _api(operation: dict[str, Any], **schemas: Any) -> dict[str, Any]:
+    return {"paths": {"/runs": {"post": operation}}, "components": {"schemas": schemas}}
+
+
+def _answering(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"responses": {"200": {"content": {"application/json": {"schema": schema}}}}, **more}
+
+
+CALL = _answering({"$ref": "Run"}, parameters=[{"in": "query", "name": "limit", "schema": {"type": "integer"}}])
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        _api(CALL, Run=BEFORE, Other={}),
+        _api({**CALL, "parameters": [*CALL["parameters"], {"in": "query", "name": "x", "schema": {}}]}, Run=BEFORE),
+        {**_api(CALL, Run=BEFORE), "paths": {**_api(CALL)["paths"], "/jobs": {"get": CALL}}},
+    ],
+)
+def test_calls_may_become_more(after: dict[str, Any]) -> None:
+    assert list(calls_break(_api(CALL, Run=BEFORE), after)) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ({"paths": {}, "components": {"schemas": {"Run": BEFORE}}}, "POST /runs is gone"),
+        (_api(CALL), "schema Run is gone"),
+        (_api(CALL, Run=_changed("a", type="string")), "Run.a: type 'integer' is 'string' now"),
+        (_api(_answering({"$ref": "Run"}), Run=BEFORE), "POST /runs limit is gone"),
+        (_api({**CALL, "responses": {}}, Run=BEFORE), "POST /runs: 200 is gone"),
+        (_api({**CALL, "requestBody": {"required": True}}, Run=BEFORE), "POST /runs: a body is required now"),
+        (
+            _api({**CALL, "parameters": [{**CALL["parameters"][0], "required": True}]}, Run=BEFORE),
+            "POST /runs limit is required now",
+        ),
+    ],
+)
+def test_what_clients_trip_over_is_said(after: dict[str, Any], words: str) -> None:
+    assert list(calls_break(_api(CALL, Run=BEFORE), after)) == [words]
