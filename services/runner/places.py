@@ -17,7 +17,7 @@ class Places:
         self._limit = dict(jobs)
         self._taken = dict.fromkeys(jobs, 0)
         self._appetite = dict.fromkeys(jobs, 1)
-        self._scarce = process < sum(jobs.values())
+        self.scarce = process < sum(jobs.values())
         self._changed = asyncio.Event()
 
     async def take(self, job_type: str) -> int:
@@ -31,7 +31,7 @@ class Places:
 
     def _allowed(self, job_type: str) -> int:
         own = self._limit[job_type] - self._taken[job_type]
-        if not self._scarce:
+        if not self.scarce:
             return own
         without = sum(taken == 0 for other, taken in self._taken.items() if other != job_type)
         if self._taken[job_type] == 0:

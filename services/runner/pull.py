@@ -71,6 +71,9 @@ class Pull:
             request = asyncio.create_task(self._request(count))
             self._requests.add(request)
             request.add_done_callback(self._requests.discard)
+            if self.places.scarce:
+                # One request at a time, or jobs that have nothing to do would hold every place of the process.
+                await asyncio.wait([request])
 
     async def stop(self) -> None:
         """Ask no more. What was sent to us before the server heard of it is still delivered."""

@@ -232,3 +232,12 @@ async def test_a_retry_is_done_soon_after_a_wrong_clock_is_right(
         clock.write_text("0")
         run = await finished(event_log, run_id, within_s=15)
     assert (run.status, run.attempt) == ("SUCCESS", 2)
+
+
+@pytest.mark.usefixtures("running")
+async def test_jobs_that_have_nothing_to_do_hold_nobodys_places(nats_client: Client, event_log: EventLog) -> None:
+    """The process has fewer places than its jobs could use."""
+    await done(nats_client, event_log, "RUDE", "asleep")
+    ids = [await trigger(nats_client, "RUDE", '{"what": "asleep", "ms": 1500}') for _ in range(12)]
+    runs = [await finished(event_log, run_id) for run_id in ids]
+    assert max(run.started_at for run in runs) < min(run.completed_at for run in runs)  # type: ignore[type-var]
