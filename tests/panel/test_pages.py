@@ -337,3 +337,27 @@ async def test_more_tabs_than_connections_share_one_stream(panel: Panel, stage: 
     await stage.ran("CLEAN_UP")
     for page in pages:
         await expect(page.locator("#job-CLEAN_UP")).to_contain_text("✅", timeout=10_000)
+
+
+async def test_the_keyboard_goes_anywhere_and_single_keys_can_be_turned_off(panel: Panel, stage: Stage) -> None:
+    await stage.define(a_job("CLEAN_UP"))
+    run_id = await stage.ran("CLEAN_UP")
+    page = panel.page
+    await expect(panel.card("CLEAN_UP")).to_contain_text("✅", timeout=15_000)
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("opryd")
+    await expect(page.get_by_role("dialog").get_by_role("link")).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{panel.address}/admin/system/job/CLEAN_UP")
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{panel.address}/admin/system/run/{run_id}")
+    await panel.open("/admin/system/history")
+    await page.keyboard.press("/")
+    await expect(page.get_by_label("Tekst i fejlen")).to_be_focused()
+    await page.keyboard.press("Control+k")
+    await page.get_by_label("Ingen enkelte taster").check()
+    await page.keyboard.press("Escape")
+    await page.locator("h1").click()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
