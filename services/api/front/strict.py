@@ -26,10 +26,11 @@ _MOST_DIGITS: Final = 20
 
 
 class Parameter(Struct, frozen=True):
-    """type: of its value; several: it may be given more than once."""
+    """type: of its value; several: it may be given more than once; values: those it may have, where they are listed."""
 
     type: str
     several: bool
+    values: tuple[str, ...] = ()
 
 
 class Rules(Struct, frozen=True):
@@ -63,7 +64,8 @@ def _parameter(schema: Mapping[str, Any]) -> Parameter:
     for either in (schema, *schema.get("oneOf", ())):
         types = either.get("type", "null")
         for type in (one for one in ([types] if isinstance(types, str) else types) if one != "null"):
-            return Parameter(either["items"].get("type", "string") if type == "array" else type, type == "array")
+            one = either["items"] if type == "array" else either
+            return Parameter(one.get("type", "string"), type == "array", tuple(one.get("enum", ())))
     return Parameter("string", False)
 
 
@@ -106,6 +108,8 @@ def _unknown(names: list[str], known: list[str]) -> Problem:
 
 def _check_written(name: str, value: str, parameter: Parameter) -> None:
     """Raises Problem."""
+    if value == "null" and parameter.values and value not in parameter.values:  # Litestar takes it for nothing given
+        raise invalid(name, "'null' is not one of its values", allowed=list(parameter.values))
     form, problem = _WRITTEN.get(parameter.type, (None, ""))
     if form is not None and not (form.fullmatch(value) and len(value) <= _MOST_DIGITS):
         raise invalid(name, f"{value[:80]!r} {problem}", allowed=ALLOWED.get(name, f"{parameter.type}"))

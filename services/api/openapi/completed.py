@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct, structs
 
 from services.api import problems, security
@@ -68,7 +69,8 @@ def _complete(operation: Document, document: Document, *, gated: bool) -> None:
         _complete_parameter(parameter)
     for status in ("400", "429", "default") if gated else ():
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
-        operation["responses"].setdefault(status, {"description": STATUSES[status], "content": content})
+        if MEDIA_TYPE not in operation["responses"].get(status, {}).get("content", {}):
+            operation["responses"][status] = {"description": STATUSES[status], "content": content}
     for status, response in operation["responses"].items():
         _complete_response(status, response, document, gated=gated)
     for media in operation.get("requestBody", {}).get("content", {}).values():
@@ -138,6 +140,8 @@ def _describe(schema: Document, struct: type[Struct] | None) -> None:
     docstring = inspect.getdoc(struct) or "" if struct else ""
     schema.setdefault("description", docstring)
     told = dict(_told_of_fields(docstring, struct)) if struct else {}
+    for name, least in _minima(struct) if struct else ():
+        schema["properties"][name].setdefault("minimum", least)
     for name, field in schema.get("properties", {}).items():
         words = field.get("description") or told.get(name) or FIELDS.get(name) or _spelled(name)
         if "$ref" not in field:
@@ -152,6 +156,15 @@ def _told_of_fields(docstring: str, struct: type[Struct]) -> Iterator[tuple[str,
     for subject, words in zip(parts[1::2], parts[2::2], strict=True):
         for name in subject.split(", "):
             yield encoded[name], " ".join(words.split())
+
+
+def _minima(struct: type[Struct]) -> Iterator[tuple[str, int]]:
+    """Of the struct's numbers; Litestar leaves out a bound of 0."""
+    (_, components) = msgspec.json.schema_components([struct])
+    for name, field in components[struct.__name__].get("properties", {}).items():
+        for either in (field, *field.get("anyOf", ())):
+            if "minimum" in either:
+                yield name, either["minimum"]
 
 
 def _spelled(name: str) -> str:
