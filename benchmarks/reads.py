@@ -12,7 +12,7 @@ from kronik.events import JobDefined, RetryPolicy
 
 from benchmarks.figures import Figure, latency, rate
 from services.api.commands import bulk
-from services.api.history import counts, export, queries, schema
+from services.api.history import counts, export, overview, queries, schema
 from services.api.history.columns import term_of
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Moment, Place
@@ -54,7 +54,7 @@ async def fill(database: str, runs: int) -> None:
         *(term_of("month", "2026-10"), term_of("order", "0")),
         timeout=None,
     )
-    defined = [(job, 1, msgspec.json.encode(_definition(job)).decode()) for job in _JOBS]
+    defined = [(job, 1, msgspec.json.encode(definition(job)).decode()) for job in _JOBS]
     await connection.executemany("INSERT INTO job (job_type, sequence, definition_json) VALUES ($1, $2, $3)", defined)
     for ddl in (schema.KEYS_DDL, schema.INDEXES_DDL, schema.statement("fill_tally"), schema.TALLY_DDL):
         await connection.execute(ddl, timeout=None)
@@ -64,7 +64,7 @@ async def fill(database: str, runs: int) -> None:
     await connection.close()
 
 
-def _definition(job_type: str) -> JobDefined:
+def definition(job_type: str) -> JobDefined:
     return JobDefined(
         job_type=job_type,
         title={},
@@ -136,6 +136,10 @@ def questions(runs: int) -> list[tuple[str, Ask]]:
         ("counts per job and status, with what is usual", counts.summary),
         ("counts per day, a month", lambda pool: counts.days(pool, "Europe/Copenhagen", month, _END.date())),
         ("last run of each job", queries.last_runs_by_job),
+        ("panel: last runs of each job", overview.recent),
+        ("panel: runs of each job, a day", lambda pool: overview.window(pool, _END - timedelta(days=1))),
+        ("panel: failures of each job, a week", lambda pool: overview.failures(pool, _END - timedelta(days=7))),
+        ("panel: runs by state, a week", lambda pool: overview.tally(pool, _END - timedelta(days=7))),
         ("plan of a bulk over 100,000 runs", _plan),
     ]
 

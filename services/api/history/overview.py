@@ -54,7 +54,7 @@ async def recent(pool: Pool, limit: int = 30) -> dict[str, list[Bar]]:
     return _by_job(Bar(**row) for row in await pool.fetch(statement("recent"), limit))
 
 
-async def window(pool: Pool, since: datetime, limit: int = 300) -> dict[str, list[Bar]]:
+async def window(pool: Pool, since: datetime, limit: int = 150) -> dict[str, list[Bar]]:
     """The last runs of every job that started since then, or were open then, oldest first."""
     return _by_job(Bar(**row) for row in await pool.fetch(statement("window"), since, limit))
 

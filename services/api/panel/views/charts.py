@@ -3,7 +3,7 @@
 Coordinates have two decimals, so that a chart that did not change stays the same node.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Final
@@ -150,11 +150,24 @@ def lane(
     return Lane(
         job_type=job_type,
         title=title,
-        blocks=tuple(_block(bar, over) for bar in bars),
+        blocks=tuple(_merged(_block(bar, over) for bar in bars)),
         rings=rings,
         dots=tuple(over.at(one) for one in coming if one <= over.until),
         label=f"{title}: {said}",
     )
+
+
+def _merged(blocks: Iterable[Block]) -> list[Block]:
+    """Runs that would be drawn over each other, of one outcome, are one block."""
+    found: list[Block] = []
+    for block in blocks:
+        last = found[-1] if found else None
+        if last and last.kind == block.kind and block.x <= last.x + last.width:
+            end = max(last.x + last.width, block.x + block.width)
+            found[-1] = Block(last.kind, last.x, round(end - last.x, 2))
+        else:
+            found.append(block)
+    return found
 
 
 def _block(bar: Bar, over: Span) -> Block:
