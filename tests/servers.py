@@ -22,6 +22,12 @@ from services.stack import nats_server, postgres_server
 from services.stack.port import find_free
 from services.stack.process import Command, popen_options
 
+SERVICES = {
+    "crm": nats_users.Service("crm-secret"),
+    "erp": nats_users.Service("erp-secret"),
+    "billing": nats_users.Service("billing-secret", ("B",)),
+}
+"""Those that the servers with users know: two that ask for runs, and a runner of the job B."""
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _TEMPLATE = "kronik_template"
 
@@ -111,7 +117,7 @@ def nats(*, users: bool = False) -> Iterator[NatsServer]:
     passwords = {name: f"{name}-secret" for name in names}
     with _directory("nats") as home:
         port = find_free()
-        accounts = nats_users.accounts(passwords, {"crm": "crm-secret", "erp": "erp-secret"}) if users else ""
+        accounts = nats_users.accounts(passwords, SERVICES) if users else ""
         config = home / "nats.conf"
         config.write_text(nats_server.config(port=port, store=home / "store", accounts=accounts))
         server = NatsServer(nats_server.command(config), port, home / "nats.log", passwords=passwords)

@@ -58,7 +58,7 @@ def nats_config_command(
     """
     config = settings.read(NatsConfigSettings)
     passwords = config.of_users()
-    services = {} if output is None else state.read(bus.services_beside(output), dict[str, str]) or {}
+    services = {} if output is None else state.read(bus.services_beside(output), dict[str, nats_users.Service]) or {}
     text = nats_users.accounts(passwords, services)
     if output is None:
         terminal.print_line(text.rstrip())

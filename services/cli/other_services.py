@@ -17,7 +17,7 @@ from services.cli import own_bus, terminal
 from services.infra import logs
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
-from services.log.accounts import PROVISIONER
+from services.log.accounts import PROVISIONER, service_part
 from services.log.append import Appended, EventLog, Expected
 from services.stack import bus, reach
 from services.stack.bus import Bus
@@ -25,6 +25,7 @@ from services.stack.bus import Bus
 T = TypeVar("T")
 
 Queue = Annotated[int | None, Parameter(validator=validators.Number(gte=0, lt=2**31))]
+Jobs = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
 _ANSWERS_WITHIN_S = 5.0
 
 
@@ -39,10 +40,11 @@ class Credentials(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Listed(Struct, frozen=True):
-    """queue: how many of its runs may wait at the same time; None: as many as it likes."""
+    """queue: how many of its runs may wait at the same time; None: as many as it likes. runs: jobs that it runs."""
 
     name: str
     queue: int | None
+    runs: tuple[str, ...]
 
 
 def service_command(
@@ -50,6 +52,7 @@ def service_command(
     name: str | None = None,
     *,
     queue: Queue = None,
+    runs: Jobs = (),
     json: terminal.AsJson = False,
     env: bool = False,
 ) -> int:
@@ -67,6 +70,9 @@ def service_command(
         The service's, [a-z][a-z0-9_-]{0,31}: its runs are triggeredBy SERVICE:NAME.
     queue
         How many of its runs may wait at the same time; by default as many as it likes.
+    runs
+        A job that it runs itself, for a runner of one's own: `kronik runner` with this address. Repeat it for more.
+        It can't end, define or take the runs of any other job.
     env
         Print NATS_URL with its credentials, for a shell: eval "$(kronik service add NAME --env)".
     """
@@ -79,7 +85,7 @@ def service_command(
         raise InvalidName(f"kronik service {action} NAME: which service?")
     match action:
         case "add":
-            _print_credentials(target, name, asyncio.run(_add(target, name, queue)), json=json, env=env)
+            _print_credentials(target, name, asyncio.run(_add(target, name, queue, runs)), json=json, env=env)
         case "rotate":
             _print_credentials(target, name, asyncio.run(target.rotate(name)), json=json, env=env)
         case "remove":
@@ -88,13 +94,13 @@ def service_command(
     return 0
 
 
-async def _add(target: Bus, name: str, queue: int | None) -> str:
+async def _add(target: Bus, name: str, queue: int | None, runs: tuple[str, ...]) -> str:
     """Its password. What it is granted is in the stream before it can use it."""
-    subjects.check_service(name)
+    service_part(name, runs)
     if name in target.known():
         raise bus.ServiceExists(f"there is a service {name} already; kronik service rotate {name} makes a new password")
     await _with_log(target, lambda log: _grant(log, name, ServiceChanged(queue=queue, removed=False)))
-    return await target.add(name)
+    return await target.add(name, runs)
 
 
 async def _remove(target: Bus, name: str) -> None:
@@ -103,14 +109,16 @@ async def _remove(target: Bus, name: str) -> None:
 
 
 async def _listed(target: Bus) -> list[Listed]:
+    known = target.known()
+
     async def queues(log: EventLog) -> Mapping[str, int | None]:
-        found = {name: await log.last(subjects.service(name)) for name in sorted(target.known())}
+        found = {name: await log.last(subjects.service(name)) for name in sorted(known)}
         return {
             name: last.data.queue if last is not None and isinstance(last.data, ServiceChanged) else None
             for name, last in found.items()
         }
 
-    return [Listed(name, queue) for name, queue in (await _with_log(target, queues)).items()]
+    return [Listed(name, queue, known[name].runs) for name, queue in (await _with_log(target, queues)).items()]
 
 
 async def _grant(log: EventLog, name: str, change: ServiceChanged) -> None:
@@ -148,7 +156,7 @@ def _print_list(services: list[Listed], json: bool) -> None:
     if json:
         terminal.print_json(services)
         return
-    table = terminal.table("Service", "Queue", right=("Queue",))
+    table = terminal.table("Service", "Queue", "Runs", right=("Queue",))
     for each in services:
-        table.add_row(each.name, "–" if each.queue is None else str(each.queue))
+        table.add_row(each.name, "–" if each.queue is None else str(each.queue), ", ".join(each.runs) or "–")
     terminal.out.print(table)

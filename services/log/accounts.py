@@ -16,10 +16,11 @@ as a token of their own (`Own`), or breaks the name at its dashes (`NoDash`), an
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kronik import subjects
+from kronik.errors import InvalidName
 from msgspec import Struct
 
 from services.log import instances
@@ -175,19 +176,61 @@ PARTS: Mapping[str, Part] = {
 USERS = (*PARTS, ADMINISTRATOR, SYSTEM)
 
 
-def service_part(name: str) -> Part:
-    """Of another service: to ask for runs in its own name, and to see what becomes of runs. Raises InvalidName."""
-    return Part(
+class Service(Struct, frozen=True):
+    """Another service that is let in. runs: the jobs that it may run, for a runner of one's own; none for most."""
+
+    password: str
+    runs: tuple[str, ...] = ()
+
+
+def service_part(name: str, runs: Iterable[str] = ()) -> Part:
+    """Of another service: to ask for runs in its own name, and to see what becomes of runs. Raises InvalidName.
+
+    runs: it is also a runner of these jobs, and of no others: it can't end, define or take the runs of any other job.
+    """
+    if name in USERS:
+        raise InvalidName(f"service {name!r}: {', '.join(USERS)} are Kronik's own users")
+    asks = Part(
         publish=(f"jobs.trigger.*.{subjects.check_service(name)}",),
         calls=(Call(f"DIRECT.GET.{_STREAM}.jobs.run.>"),),
         subscribe=(STORED_RUNS,),
     )
+    jobs = tuple(map(subjects.check_job_type, runs))
+    return _runner_of(asks, jobs) if jobs else asks
 
 
-def accounts(passwords: Mapping[str, str], services: Mapping[str, str] | None = None) -> str:
+def _runner_of(asks: Part, jobs: Sequence[str]) -> Part:
+    """What `runner` may, for these jobs alone: here every name is known, and none has to be guarded by its letters."""
+    consumers = {job: subjects.runner_consumer(job) for job in jobs}
+    events = PARTS[RUNNER].publish
+    return Part(
+        publish=(
+            *asks.publish,
+            *(
+                event.replace("jobs.run.*", f"jobs.run.{job}")
+                for event in events
+                if "jobs.run." in event
+                for job in jobs
+            ),
+            *(subject for job in jobs for subject in (subjects.definition(job), f"joblog.{job}.*")),
+            *(f"$JS.ACK.{_STREAM}.{consumer}.>" for consumer in consumers.values()),
+        ),
+        calls=(
+            *_LOOK,
+            *_READ,
+            *(Call(f"CONSUMER.CREATE.{_STREAM}.{own}.jobs.trigger.{job}.*") for job, own in consumers.items()),
+            *(Call(f"CONSUMER.MSG.NEXT.{_STREAM}.{own}") for own in consumers.values()),
+        ),
+        subscribe=PARTS[RUNNER].subscribe,
+        among_us=True,
+    )
+
+
+def accounts(passwords: Mapping[str, str], services: Mapping[str, Service] | None = None) -> str:
     """The `accounts` of a server configuration. passwords: one for each of USERS; services: other services' own."""
     parts = {name: (part, passwords[name]) for name, part in PARTS.items()}
-    parts |= {f"service-{name}": (service_part(name), password) for name, password in (services or {}).items()}
+    for name, service in (services or {}).items():
+        parts[f"service-{name}"] = (service_part(name, service.runs), service.password)
     users = {f"service-{name}": name for name in services or {}}
     tree = {
         _HOME: _home(passwords[ADMINISTRATOR]),

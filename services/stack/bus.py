@@ -8,7 +8,7 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from nats.errors import Error as NatsError
 from services.infra.clock import monotonic_s
 from services.log import accounts
 from services.log import connection as nats_connection
+from services.log.accounts import Service
 from services.stack import reach, state
 from services.stack.credentials import Secrets
 from services.stack.port import LOOPBACK
@@ -60,45 +61,50 @@ class Bus(Struct, frozen=True, kw_only=True):
         parts = [urlsplit(each) for each in self.servers.split(",")]
         return ",".join(each._replace(netloc=secret + each.netloc).geturl() for each in parts)
 
-    def known(self) -> dict[str, str]:
-        """The other services' passwords. Raises StateUnusable."""
-        return state.read(self.services, dict[str, str]) or {}
+    def known(self) -> dict[str, Service]:
+        """The other services by their names. Raises StateUnusable."""
+        return state.read(self.services, dict[str, Service]) or {}
 
-    def write(self, services: Mapping[str, str] | None = None) -> None:
+    def write(self, services: Mapping[str, Service] | None = None) -> None:
         """Write the accounts down, with these services or those that are known. Raises StateUnusable."""
         if services is not None:
             state.write(self.services, services)
         write_private(self.accounts, accounts.accounts(self.passwords, self.known() if services is None else services))
 
-    async def add(self, name: str) -> str:
-        """Let a service in; its password. Raises InvalidName, ServiceExists, NotReloaded, StateUnusable."""
-        subjects.check_service(name)
-        return await self._let_in(name, new=True)
+    async def add(self, name: str, runs: Sequence[str] = ()) -> str:
+        """Let a service in; its password. runs: the jobs that it may run.
+
+        Raises InvalidName, ServiceExists, NotReloaded, StateUnusable.
+        """
+        accounts.service_part(name, runs)
+        return await self._let_in(name, runs)
 
     async def rotate(self, name: str) -> str:
         """Give a service a new password; the old one ends at once. Raises NoSuchService, NotReloaded, StateUnusable."""
-        return await self._let_in(name, new=False)
+        return await self._let_in(name, None)
 
     async def remove(self, name: str) -> None:
         """Let a service in no more. Raises NoSuchService, NotReloaded, StateUnusable."""
         async with self._changing():
             services = self.known()
             _must_know(name, services)
-            password = services.pop(name)
+            password = services.pop(name).password
             self.write(services)
             await self._until(self.url(name, password), let_in=False)
 
-    async def _let_in(self, name: str, *, new: bool) -> str:
+    async def _let_in(self, name: str, runs: Sequence[str] | None) -> str:
+        """runs: of a new one; None for one that is there."""
         async with self._changing():
             services = self.known()
-            if new and name in services:
+            if runs is not None and name in services:
                 raise ServiceExists(
                     f"there is a service {name} already; kronik service rotate {name} gives it a new password"
                 )
-            if not new:
+            if runs is None:
                 _must_know(name, services)
+                runs = services[name].runs
             password = accounts.new_password()
-            self.write({**services, name: password})
+            self.write({**services, name: Service(password, tuple(runs))})
             await self._until(self.url(name, password), let_in=True)
             return password
 
@@ -152,7 +158,7 @@ def services_beside(accounts_file: Path) -> Path:
     return accounts_file.with_name("services.json")
 
 
-def _must_know(name: str, services: Mapping[str, str]) -> None:
+def _must_know(name: str, services: Iterable[str]) -> None:
     if name not in services:
         raise NoSuchService(f"there is no service {name}; there are: {', '.join(sorted(services)) or 'none'}")
 

@@ -2,6 +2,7 @@
 in the streams is what its part allows. What is refused is told, in the error callback."""
 
 import asyncio
+import itertools
 import json
 import socket
 from collections.abc import AsyncIterator, Iterable
@@ -24,8 +25,9 @@ from services.log.presence import Beat, Presence, Served, say
 from services.log.provision import provision
 from tests import servers
 
-CRM, ERP = "crm", "erp"
-EVERYBODY = (PROVISIONER, API, SCHEDULER, RUNNER, OPERATOR, ARCHIVIST, CRM, ERP)
+CRM, ERP, BILLING = "crm", "erp", "billing"
+"""Services; billing is a runner of the job B, too."""
+EVERYBODY = (PROVISIONER, API, SCHEDULER, RUNNER, OPERATOR, ARCHIVIST, CRM, ERP, BILLING)
 
 WRITERS = {
     "jobs.trigger.A.cron": {SCHEDULER},
@@ -33,7 +35,13 @@ WRITERS = {
     "jobs.trigger.A.admin": {API},
     "jobs.trigger.A.crm": {CRM},
     "jobs.trigger.A.erp": {ERP},
+    "jobs.trigger.A.billing": {BILLING},
     "jobs.trigger.A.operator": set(),
+    "jobs.run.B.1.completed": {RUNNER, BILLING},
+    "jobs.run.B.1.failed": {RUNNER, SCHEDULER, BILLING},
+    "jobs.run.B.1.cancel_requested": {API},
+    "jobs.definition.B": {RUNNER, BILLING},
+    "joblog.B.1": {RUNNER, BILLING},
     "jobs.run.A.1.started": {RUNNER},
     "jobs.run.A.1.retrying": {RUNNER},
     "jobs.run.A.1.completed": {RUNNER},
@@ -197,11 +205,10 @@ async def test_a_hostile_reply_writes_nothing_and_destroys_nothing(bus: Bus) -> 
     before, created = await bus.stored(), await bus.created()
     replies = (*WRITERS, *DESTRUCTION, "K.API.runner-.CONSUMER.CREATE.JOBS.runner-B.jobs.trigger.B.x")
     for name in EVERYBODY:
-        for ask in MAY_ASK:
-            for reply in replies:
-                await bus.users[name].connection.publish(
-                    ask, b'{"seq":1}' if ask.endswith("JOBS") else b"", reply=reply
-                )
+        for ask, reply in itertools.product(MAY_ASK, replies):
+            if name in WRITERS.get(reply, ()):
+                continue  # its own to write, with any body at all
+            await bus.users[name].connection.publish(ask, b'{"seq":1}' if ask.endswith("JOBS") else b"", reply=reply)
         await bus.users[name].settled()
     assert await bus.stored() == before
     assert await bus.created() == created
@@ -264,25 +271,27 @@ async def test_consumers_are_their_makers_alone(bus: Bus) -> None:
         SCHEDULER: "scheduler-a-runs",
         ARCHIVIST: "archive-a",
         OPERATOR: "watch",
+        BILLING: "runner-B",
     }
     for name, consumer in own.items():
-        assert "error" not in await bus.users[name].call(*_creation(consumer)), name
+        assert "error" not in await bus.users[name].call(*_creation(consumer)[:2]), name
     assert {c["name"] for c in (await bus.users[OPERATOR].call("CONSUMER.LIST.JOBS"))["consumers"]} == set(own.values())
     await bus.users[CRM].connection.jetstream().publish("jobs.trigger.A.crm", b"{}")
     calls = [(name, call) for name in EVERYBODY for consumer in own.values() for call in _tampering(consumer)]
-    hostile = [(name, call) for name, call in calls if not (name in own and own[name] in call[0] + json.dumps(call[1]))]
+    allowed = {*own.items(), (RUNNER, own[BILLING])}
+    hostile = [(name, call) for name, call in calls if not any(name == who and of in str(call) for who, of in allowed)]
     answers = await asyncio.gather(*(bus.users[name].call(*call) for name, call in hostile))
     assert [asked for asked, answer in zip(hostile, answers, strict=True) if "error" not in answer] == []
     for consumer in own.values():
         info = await bus.users[ADMINISTRATOR].call(f"CONSUMER.INFO.JOBS.{consumer}")
-        assert (info["config"]["filter_subject"], info["num_ack_pending"]) == ("jobs.trigger.A.*", 0)
+        assert (info["config"]["filter_subject"], info["num_ack_pending"]) == (_creation(consumer)[2], 0)
 
 
 def _tampering(consumer: str) -> list[tuple[str, Any]]:
-    config = {"name": consumer, "filter_subject": "jobs.trigger.B.*"}
+    config = {"name": consumer, "filter_subject": "jobs.trigger.C.*"}
     body = {"stream_name": "JOBS", "config": config}
     return [
-        _creation(consumer, "jobs.trigger.B.*"),
+        _creation(consumer, "jobs.trigger.C.*")[:2],
         (f"CONSUMER.CREATE.JOBS.{consumer}", body),
         ("CONSUMER.CREATE.JOBS", body),
         (f"CONSUMER.DURABLE.CREATE.JOBS.{consumer}", body),
@@ -291,9 +300,26 @@ def _tampering(consumer: str) -> list[tuple[str, Any]]:
     ]
 
 
-def _creation(consumer: str, filter: str = "jobs.trigger.A.*") -> tuple[str, dict[str, Any]]:
+def _creation(consumer: str, filter: str = "") -> tuple[str, dict[str, Any], str]:
+    """The call, its body, and the filter: by default its own job's."""
+    filter = filter or f"jobs.trigger.{'B' if consumer == 'runner-B' else 'A'}.*"
     config = {"name": consumer, "durable_name": consumer, "ack_policy": "explicit", "filter_subject": filter}
-    return f"CONSUMER.CREATE.JOBS.{consumer}.{filter}", {"stream_name": "JOBS", "config": config}
+    return f"CONSUMER.CREATE.JOBS.{consumer}.{filter}", {"stream_name": "JOBS", "config": config}, filter
+
+
+async def test_a_runner_of_one_job_does_its_runs_and_no_others(bus: Bus) -> None:
+    """A stolen password of theirs ends nobody else's run and defines nobody else's job."""
+    asked = await bus.users[BILLING].connection.jetstream().publish("jobs.trigger.B.billing", b"{}")
+    billing = bus.users[BILLING]
+    await billing.call(*_creation("runner-B")[:2])
+    pull = await billing.connection.jetstream().pull_subscribe_bind(durable="runner-B", stream="JOBS")
+    (delivery,) = await pull.fetch(1)
+    assert delivery.metadata.sequence.stream == asked.seq
+    await delivery.ack_sync(timeout=5)
+    assert "error" in await billing.call("CONSUMER.MSG.NEXT.JOBS.runner-A", {"batch": 1, "no_wait": True})
+    assert await billing.settled() == [
+        'nats: permissions violation for publish to "$js.api.consumer.msg.next.jobs.runner-a"'
+    ]
 
 
 async def test_a_service_hears_of_runs_and_of_nothing_else(bus: Bus) -> None:
@@ -342,7 +368,7 @@ async def test_the_operator_watches_with_any_nats_client(bus: Bus) -> None:
     assert await bus.users[OPERATOR].settled() == []
 
 
-@pytest.mark.parametrize("name", ["Crm", "cron", "admin", "chain", "a.b", "*", ""])
+@pytest.mark.parametrize("name", ["Crm", "cron", "admin", "chain", "a.b", "*", "", "runner", "system"])
 def test_a_service_is_not_named_as_kronik_itself(name: str) -> None:
     with pytest.raises(subjects.InvalidName):
         accounts.service_part(name)

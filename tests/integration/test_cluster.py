@@ -84,7 +84,7 @@ async def test_a_run_on_three_nodes(cluster: Cluster) -> None:
         await nats_connection.close(service)
         await nats_connection.close(connection)
         gc.collect()
-    assert json.loads(cluster.service("list", "--json").stdout) == [{"name": "crm", "queue": 9}]
+    assert json.loads(cluster.service("list", "--json").stdout) == [{"name": "crm", "queue": 9, "runs": []}]
 
 
 async def _see_a_run(cluster: Cluster, connection: Client, service: Client) -> None:

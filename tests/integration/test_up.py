@@ -113,7 +113,7 @@ def test_services_come_and_go_while_it_runs(up: Up) -> None:
     second = service(up, "rotate", "shop")
     assert not let_in(first)
     assert trigger_over_nats(second, "DAILY_MAINTENANCE")
-    assert {"name": "shop", "queue": None} in json.loads(up.kronik("service", "list", "--json").stdout)
+    assert {"name": "shop", "queue": None, "runs": []} in json.loads(up.kronik("service", "list", "--json").stdout)
     assert up.kronik("service", "remove", "shop").returncode == 0
     assert not let_in(second)
     for wrong in (("remove", "shop"), ("rotate", "shop"), ("add", "cron"), ("add", "Shop")):
