@@ -17,6 +17,7 @@ from services.cli import own_bus, terminal
 from services.infra import logs
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
+from services.log import jetstream
 from services.log.accounts import PROVISIONER, service_part
 from services.log.append import Appended, EventLog, Expected
 from services.stack import bus, reach
@@ -36,7 +37,7 @@ class Credentials(Struct, frozen=True, kw_only=True, rename="camel"):
     user: str
     password: str
     inbox_prefix: str = "_INBOX"
-    js_api_prefix: str = "$JS.API"
+    js_api_prefix: str = jetstream.PREFIX
 
 
 class Listed(Struct, frozen=True):

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from kronik import KronikError
+from kronik import KronikError, subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -26,11 +26,22 @@ _HEARTBEAT_S = 5
 _EXPIRES_S = 30
 _LOOK_S = 0.5
 _NS = 1_000_000_000
+CUT_S = 0.1
+"""For how long what may be cut off is waited for: on the streams' own account it comes."""
+_DIRECTLY = 1000
 _REQUEST_OVER = ("Batch Completed", "Message Size Exceeds MaxBytes")
 
 
 class ReaderLost(KronikError):
     """The reader can't go on: begin another one behind the last sequence taken."""
+
+
+class ReaderCut(ReaderLost):
+    """A message of nothing at all (an empty body, no headers: a complete trigger) was the last that arrived.
+
+    Where the stream is in another account that is how nats-server is told that an answer has ended: what the consumer
+    delivers behind it reaches nobody. Read on by directly_after, and begin another reader behind that.
+    """
 
 
 class EventReader:
@@ -52,6 +63,7 @@ class EventReader:
         self._owed = 0
         self._last_delivery = 0
         self._heard_s = 0.0
+        self._cut = False
         self.nothing_yet = False
         """When it was opened, there was nothing to read."""
 
@@ -77,10 +89,12 @@ class EventReader:
     async def _wait(self) -> None:
         self._arrived.clear()
         try:
-            async with asyncio.timeout(_LOOK_S):
+            async with asyncio.timeout(CUT_S if self._cut else _LOOK_S):
                 await self._arrived.wait()
             self._heard_s = monotonic_s()
         except TimeoutError:
+            if self._cut:
+                raise ReaderCut(f"consumer {self._consumer} delivered a message of nothing") from None
             if self._connection.stats["reconnects"] != self._reconnects:
                 raise ReaderLost("NATS was reconnected") from None
             if monotonic_s() - self._heard_s > 2 * _HEARTBEAT_S:
@@ -108,7 +122,9 @@ class EventReader:
         stored, delivery = delivered(message)
         self._last_delivery += 1
         if delivery != self._last_delivery:
-            raise ReaderLost(f"consumer {self._consumer} skipped from {self._last_delivery - 1} to {delivery}")
+            kind = ReaderCut if self._cut else ReaderLost
+            raise kind(f"consumer {self._consumer} skipped from {self._last_delivery - 1} to {delivery}")
+        self._cut = not (message.headers or message.data)
         return stored
 
     def _on_status(self, said: Status) -> None:
@@ -118,6 +134,15 @@ class EventReader:
         if said.code != "408" and not (said.code == "409" and said.text.startswith(_REQUEST_OVER)):
             raise ReaderLost(f"consumer {self._consumer}: {said}")
         self._owed = max(0, self._owed - (_REQUEST if said.pending is None else said.pending))
+
+
+async def directly_after(connection: Client, sequence: int, filter: str | None = None) -> list[Stored]:
+    """What stands behind the sequence, up to a thousand, without a consumer: no answer to this is ever of nothing.
+
+    Raises LogUnavailable.
+    """
+    query = {"seq": sequence + 1, "next_by_subj": filter or subjects.ALL, "batch": _DIRECTLY}
+    return await jetstream.get(connection, query)
 
 
 @asynccontextmanager

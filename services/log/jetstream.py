@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 
 from services.log.stored import Stored, fetched
 
-_OWN_ACCOUNT: Final = "$JS.API"
+PREFIX: Final = "$JS.API"
 _ANSWER_WITHIN_S: Final = 4.0
 _READ_WITHIN_S: Final = 1.0
 _NS: Final = 1_000_000_000
@@ -141,7 +141,7 @@ _T = TypeVar("_T", bound=Struct)
 
 def prefix(connection: Client) -> str:
     """How subjects of the API begin for this connection: an account that imports them names them otherwise."""
-    given: str = getattr(connection, "js_prefix", _OWN_ACCOUNT)
+    given: str = getattr(connection, "js_prefix", PREFIX)
     return given
 
 
@@ -244,6 +244,15 @@ async def get(connection: Client, query: Mapping[str, object], *, stream: str = 
         raise LogClosed("the connection to NATS is closed") from closed
     except (NatsError, TimeoutError) as away:
         raise _silent("a read") from away
+
+
+async def reaches_runs(connection: Client, within_s: float) -> bool:
+    """Whether this connection may ask what became of runs, which is all of the stream that another service reads."""
+    try:
+        await connection.request(f"{prefix(connection)}.DIRECT.GET.{subjects.STREAM}.jobs.run.>", timeout=within_s)
+    except (NatsError, TimeoutError):
+        return False
+    return True
 
 
 async def stored_at(connection: Client, sequence: int) -> Stored | None:

@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.log import jetstream
-from services.log.event_reader import EventReader, ReaderLost, open_reader
+from services.log.event_reader import EventReader, ReaderCut, ReaderLost, directly_after, open_reader
 from services.log.jetstream import LogUnavailable
 from services.log.stored import START, Position, Stored
 
@@ -95,7 +95,7 @@ class Subscription:
         """Follow until cancelled. Raises StreamReplaced, and what `take` raises."""
         while True:
             try:
-                await self._follow()
+                await self._follow_to_a_cut()
             except (ReaderLost, LogUnavailable) as lost:
                 self.current.clear()
                 self.on_problem(str(lost))
@@ -112,6 +112,14 @@ class Subscription:
                     return await self._moved.wait_for(lambda: self.position.sequence >= sequence)
             except TimeoutError:
                 return False
+
+    async def _follow_to_a_cut(self) -> None:
+        """Returns where a reader was cut off and what stands behind it has been read in another way."""
+        try:
+            await self._follow()
+        except ReaderCut:
+            if batch := await directly_after(self.connection, self.position.sequence, self.filter):
+                await self._take(batch)
 
     async def _follow(self) -> None:
         await check(self.connection, self.position)
@@ -132,9 +140,12 @@ class Subscription:
         batch = await reader.next_batch()
         if not batch:
             return
-        await self.take(batch)
-        self.position = batch[-1].position
+        await self._take(batch)
         if batch[-1].behind == 0:
             self.current.set()
+
+    async def _take(self, batch: Sequence[Stored]) -> None:
+        await self.take(batch)
+        self.position = batch[-1].position
         async with self._moved:
             self._moved.notify_all()

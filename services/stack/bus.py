@@ -14,13 +14,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nats
-from kronik import KronikError, subjects
+from kronik import KronikError
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from services.infra.clock import monotonic_s
-from services.log import accounts
+from services.log import accounts, jetstream
 from services.log import connection as nats_connection
 from services.log.accounts import Service
 from services.stack import reach, state
@@ -190,12 +190,9 @@ async def _lets_in(url: str) -> bool:
     except (NatsError, OSError, TimeoutError):
         return False
     try:
-        await connection.request(f"$JS.API.DIRECT.GET.{subjects.STREAM}.jobs.run.>", timeout=_SERVERS_ANSWER_WITHIN_S)
-    except (NatsError, TimeoutError):
-        return False
+        return await jetstream.reaches_runs(connection, _SERVERS_ANSWER_WITHIN_S)
     finally:
         await nats_connection.close(connection)
-    return True
 
 
 def write_private(path: Path, text: str) -> None:

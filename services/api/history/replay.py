@@ -4,29 +4,36 @@ A finished run leaves memory at once. Events that come for a run which is not in
 run is finished (a stale writer), or older than the stream, or there is none. They are few, and wait for the end.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from kronik.run import Run
 from nats.aio.client import Client
 
 from services.api.history.projections import Checkpoint, Fold, Parked, read, run_id_of
-from services.log.event_reader import EventReader, open_reader
+from services.log.event_reader import EventReader, ReaderCut, directly_after, open_reader
 from services.log.stored import START, Stored
 
 
 class Source:
-    """The stream in order, cut wherever it is asked to stop. passed: the last sequence handed out."""
+    """The stream in order, cut wherever it is asked to stop. passed: the last sequence handed out.
 
-    def __init__(self, reader: EventReader, passed: int) -> None:
+    open: a reader from a sequence on, in place of the one before.
+    """
+
+    def __init__(
+        self, connection: Client, reader: EventReader, open: Callable[[int], Awaitable[EventReader]], start: int
+    ) -> None:
+        self._connection = connection
         self._reader = reader
+        self._open = open
         self._rest: list[Stored] = []
-        self.passed = passed
+        self.passed = start - 1
 
     async def up_to(self, sequence: int) -> AsyncIterator[list[Stored]]:
         """Batches until `sequence` is passed. Raises ReaderLost."""
         while self.passed < sequence:
-            batch = self._rest or await self._reader.next_batch()
+            batch = self._rest or await self._next_batch()
             cut = _count_up_to(batch, sequence)
             self._rest = batch[cut:]
             if cut:
@@ -34,6 +41,15 @@ class Source:
                 yield batch[:cut]
             elif batch:
                 return
+
+    async def _next_batch(self) -> list[Stored]:
+        """Everything before it was handed out. Raises ReaderLost."""
+        try:
+            return await self._reader.next_batch()
+        except ReaderCut:
+            batch = await directly_after(self._connection, self.passed)
+            self._reader = await self._open(1 + (batch[-1].sequence if batch else self.passed))
+            return batch
 
 
 def _count_up_to(batch: Sequence[Stored], sequence: int) -> int:
@@ -45,8 +61,13 @@ def _count_up_to(batch: Sequence[Stored], sequence: int) -> int:
 @asynccontextmanager
 async def open_source(connection: Client, name: str, start: int) -> AsyncIterator[Source]:
     """The stream from sequence `start` on. Raises ReaderLost."""
-    async with open_reader(connection, name=name, start=start) as reader:
-        yield Source(reader, start - 1)
+    async with AsyncExitStack() as stack:
+
+        async def open(start: int) -> EventReader:
+            await stack.aclose()
+            return await stack.enter_async_context(open_reader(connection, name=name, start=start))
+
+        yield Source(connection, await open(start), open, start)
 
 
 class Replay:
