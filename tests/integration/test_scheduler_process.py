@@ -100,14 +100,13 @@ async def test_it_may_do_what_it_does_as_the_user_we_ship(
         await provision(owner, replicas=1)
         log = EventLog(runner, SystemClock(), "/kronik/test")
         await define(log, JOB, rehearsal.schedule)
-        fired = await operator.subscribe(f"stored.jobs.trigger.{JOB}.cron")
-        await operator.flush()
+        fired = await operator.jetstream().pull_subscribe(f"jobs.trigger.{JOB}.cron", stream=subjects.STREAM)
         url = nats_with_users.user("scheduler")
         with processes.service("scheduler", nats_url=url, reconcile_after_s="0.5", **rehearsal.settings) as process:
             run_id = await trigger(crm, "NOBODY_KNOWS")
             run = await finished(log, run_id)
             assert run.error == "Unknown job type 'NOBODY_KNOWS'. Known job types: REPORT."
-            await fired.next_msg(timeout=20)
+            await fired.fetch(1, timeout=20)
             answer = await operator.request("$SRV.PING.kronik-scheduler", timeout=5)
             assert b"kronik-scheduler" in answer.data
             assert "nats_error" not in process.log.read_text()
