@@ -37,7 +37,7 @@ class ReaderLost(KronikError):
 
 
 class ReaderCut(ReaderLost):
-    """A message of nothing at all (an empty body, no headers: a complete trigger) was the last that arrived.
+    """A message of nothing at all (an empty body, no headers: a complete trigger) arrived, and soon nothing more.
 
     Where the stream is in another account that is how nats-server is told that an answer has ended: what the consumer
     delivers behind it reaches nobody. Read on by directly_after, and begin another reader behind that.
@@ -124,7 +124,7 @@ class EventReader:
         if delivery != self._last_delivery:
             kind = ReaderCut if self._cut else ReaderLost
             raise kind(f"consumer {self._consumer} skipped from {self._last_delivery - 1} to {delivery}")
-        self._cut = not (message.headers or message.data)
+        self._cut = self._cut or not (message.headers or message.data)
         return stored
 
     def _on_status(self, said: Status) -> None:
