@@ -35,8 +35,8 @@ async def store(by: Stranger, messages: Sequence[Message]) -> dict[int, Message]
     return {sequence: message for sequence, message in zip(sequences, messages, strict=True) if sequence}
 
 
-async def assert_read_by_everybody(client: Client, url: str, stored: dict[int, Message]) -> None:
-    """Reader, raw reader, reads by sequence and by subject: each sees every message, and the same."""
+async def assert_read_by_everybody(client: Client, stored: dict[int, Message]) -> None:
+    """Reader, reads by sequence and by subject: each sees every message, and the same."""
     first, last = min(stored), max(stored)
     async with open_reader(client, name="strangers", start=first) as reader:
         read = await read_up_to(reader, last)
@@ -58,7 +58,7 @@ async def test_every_known_poison_is_read_by_everybody(nats_server: servers.Nats
     async with stranger(nats_server.port) as by:
         stored = await store(by, known)
         assert len(stored) == len(known)
-        await assert_read_by_everybody(nats_client, nats_server.url, stored)
+        await assert_read_by_everybody(nats_client, stored)
 
 
 async def test_a_pull_takes_a_trigger_with_any_header_for_a_trigger(
@@ -96,7 +96,7 @@ async def test_a_run_with_any_header_is_read(
 async def _store_and_read(messages: list[Message], server: servers.NatsServer, client: Client) -> None:
     async with stranger(server.port) as by:
         if stored := await store(by, messages):
-            await assert_read_by_everybody(client, server.url, stored)
+            await assert_read_by_everybody(client, stored)
 
 
 def test_whatever_is_stored_is_read_by_everybody() -> None:

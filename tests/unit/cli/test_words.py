@@ -29,7 +29,8 @@ from kronik.events import (
 
 from services.cli import terminal
 from services.cli.event_words import as_json, words
-from services.cli.runs import BadParam, parse_params
+from services.cli.runs import parse_params
+from services.cli.usage import BadUsage
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DEFINED = JobDefined(
@@ -113,7 +114,7 @@ def test_params_are_json_where_they_can_be_read_so(given: list[str], params: dic
 
 @pytest.mark.parametrize("given", ["month", "=3", ""])
 def test_a_param_needs_a_name_and_a_value(given: str) -> None:
-    with pytest.raises(BadParam, match="NAME=VALUE"):
+    with pytest.raises(BadUsage, match="NAME=VALUE"):
         parse_params([given])
 
 
