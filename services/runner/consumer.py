@@ -25,9 +25,11 @@ from services.runner.releases import Releases
 log = logs.get()
 
 _NS = 1_000_000_000
-_BEGIN = ("deliver_policy", "opt_start_seq", "opt_start_time")
+_BEGIN = ("deliver_policy", "opt_start_seq", "opt_start_time", "max_waiting")
 _LOOK_EVERY_S = 2.0
 _BLOCKED_S = 1.0
+_WAITING = 5_000
+"""Requests of all runners together that may wait at the consumer; 512 if nothing is said."""
 
 
 class ConsumerRefused(KronikError):
@@ -117,8 +119,9 @@ class Consumers:
             begin = {
                 "deliver_policy": "by_start_sequence",
                 "opt_start_seq": await first_open(self.connection, job.job_type),
+                "max_waiting": _WAITING,
             }
-        else:  # where it began can't be changed any more
+        else:  # what can't be changed any more
             begin = {key: info.config[key] for key in _BEGIN if key in info.config}
         try:
             await jetstream.create_consumer(self.connection, wanted | begin)

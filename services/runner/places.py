@@ -20,11 +20,12 @@ class Places:
         self.scarce = process < sum(jobs.values())
         self._changed = asyncio.Event()
 
-    async def take(self, job_type: str) -> int:
+    async def take(self, job_type: str, at_most: int = 1_000) -> int:
         """All that the job may have now, at least one; waits for it."""
-        while (count := self._allowed(job_type)) < 1:
+        while (allowed := self._allowed(job_type)) < 1:
             self._changed.clear()
             await self._changed.wait()
+        count = min(allowed, at_most)
         self._taken[job_type] += count
         self._free -= count
         return count

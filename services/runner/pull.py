@@ -1,11 +1,12 @@
 """How the triggers of one job type reach this process: it asks for as many as it has free places.
 
-    free places ─▶ one request for all of them ─▶ deliveries, each a task ─▶ its place is free again
-                          └── expired, refused, lost ─▶ the rest of the places are free again
+    free places ─▶ a request for each ─▶ a delivery, taken as a task ─▶ the place is free again
+                          └── expired, refused, lost ─▶ the place is free again
 
 Every request has an inbox of its own: what comes after we stopped waiting for it, be it that NATS was away or that
 we were stopped, finds nobody and is delivered again later; nothing can lie here while its lease runs
-out. A lease counts from when its trigger was asked for. Why not FastStream's batch subscriber: docs/adr/0006.
+out. A lease counts from when its trigger was asked for. Every request is for one trigger: across accounts an empty
+message ends the answer, and an empty body is a complete trigger (docs/adr/0006, also on FastStream's subscribers).
 """
 
 import asyncio
@@ -29,6 +30,8 @@ from services.runner.places import Places
 
 log = logs.get()
 
+_AT_ONCE: Final = 100
+"""Requests out at the same time: what is free beyond them is asked for as they are answered."""
 _EXPIRES_S: Final = 5.0
 _ANSWER_S: Final = 1.0
 _UNREAD_S: Final = 0.2
@@ -42,11 +45,10 @@ Deliver = Callable[[Msg, float], Awaitable[None]]
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """left: triggers that may still come."""
+    """came: its trigger is here."""
 
-    asked: int
-    left: int
     asked_s: float
+    came: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     problem: str | None = None
 
@@ -61,19 +63,26 @@ class Pull:
     ack_wait_s: float
     deliver: Deliver
     deliveries: set[asyncio.Task[None]] = field(default_factory=set)
-    _requests: set[asyncio.Task[None]] = field(default_factory=set)
+    _requests: set[asyncio.Task[bool]] = field(default_factory=set)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Ask whenever there are free places, until stop()."""
         while not self._stopping.is_set():
-            count = await self.places.take(self.job_type)
-            request = asyncio.create_task(self._request(count))
-            self._requests.add(request)
-            request.add_done_callback(self._requests.discard)
+            count = await self.places.take(self.job_type, _AT_ONCE - len(self._requests))
+            asked = [self._begin() for _ in range(count)]
             if self.places.scarce:
-                # One request at a time, or jobs that have nothing to do would hold every place of the process.
-                await asyncio.wait([request])
+                # Not asked again before, or jobs that have nothing to do would hold every place of the process.
+                came = await asyncio.gather(*asked)
+                self.places.fed(self.job_type, wholly=all(came))
+            elif len(self._requests) >= _AT_ONCE:
+                await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
+
+    def _begin(self) -> asyncio.Task[bool]:
+        request = asyncio.create_task(self._request())
+        self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
+        return request
 
     async def stop(self) -> None:
         """Ask no more. What was sent to us before the server heard of it is still delivered."""
@@ -81,18 +90,19 @@ class Pull:
         if self._requests:
             await asyncio.wait(self._requests)
 
-    async def _request(self, count: int) -> None:
-        """Ask for so many triggers, until they are here or none will come. What is left over is a free place again."""
-        request = _Request(count, count, monotonic_s())
+    async def _request(self) -> bool:
+        """Ask for a trigger until it is here or will not come; then its place is free again. Whether it came."""
+        request = _Request(monotonic_s())
         try:
             await self._ask(request)
         except (NatsError, LogUnavailable) as away:
             request.problem = repr(away)
-        self.places.fed(self.job_type, wholly=request.left == 0)
         if request.problem is not None:
             log.warning("pull_failed", job=self.job_type, problem=request.problem)
             await self._pause()
-        self.places.free(self.job_type, request.left)
+        if not request.came:
+            self.places.free(self.job_type)
+        return request.came
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -108,7 +118,7 @@ class Pull:
         inbox = self.connection.new_inbox()
         # Shorter than a lease, or what a request brings could have lapsed on its way here.
         expires_s = min(_EXPIRES_S, 0.6 * self.ack_wait_s)
-        asking = jetstream.pull_request(batch=request.asked, expires_s=expires_s)
+        asking = jetstream.pull_request(batch=1, expires_s=expires_s)
         subscription = await self.connection.subscribe(inbox, cb=arrived)
         try:
             await jetstream.pull(self.connection, subjects.runner_consumer(self.job_type), inbox, asking)
@@ -142,9 +152,8 @@ class Pull:
                 request.problem = str(said)
             request.ended.set()
             return
-        request.left -= 1
-        if request.left == 0:
-            request.ended.set()
+        request.came = True
+        request.ended.set()
         delivery = asyncio.create_task(self._deliver(message, request.asked_s))
         self.deliveries.add(delivery)
         delivery.add_done_callback(self._delivered)

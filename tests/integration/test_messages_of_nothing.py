@@ -16,6 +16,7 @@ from services.log.provision import provision
 from services.log.stored import Stored
 from services.log.subscription import Subscription
 from tests import servers
+from tests.processes import runner
 
 
 @pytest.fixture
@@ -52,6 +53,20 @@ async def test_who_follows_the_stream_misses_nothing(nats_with_users: servers.Na
         assert taken == list(range(1, last + 1))
     finally:
         await end((following,))
+        await nats_connection.close(api)
+
+
+async def test_a_runner_is_given_every_trigger_at_once(nats_with_users: servers.NatsServer, crm: Client) -> None:
+    """Not a lease later: the first ones arrive together, in the company of others that would be lost."""
+    api = await nats_connection.connect(nats_with_users.user("api"), "test")
+    ended = await api.subscribe("stored.jobs.run.NOOP.*.completed")
+    try:
+        for number in range(40):
+            await crm.jetstream().publish("jobs.trigger.NOOP.crm", b"{}" if number % 3 == 0 else b"")
+        with runner(nats_with_users.user("runner"), ack_wait_s="60"):
+            runs = {(await ended.next_msg(timeout=20)).subject.split(".")[4] for _ in range(40)}
+        assert runs == {str(sequence) for sequence in range(1, 41)}
+    finally:
         await nats_connection.close(api)
 
 
