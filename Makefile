@@ -30,7 +30,7 @@ test: $(STAMP) ## Run every test (real nats-server, Postgres and Chromium), or s
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 4 $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)
 endif
 

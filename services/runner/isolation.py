@@ -177,7 +177,7 @@ class _Attempt:
         self._channel = channel
         self._gone = gone
         self._ended: frames.Ended | None = None
-        self._open: list[asyncio.Future[None]] = []
+        self._open: dict[int, asyncio.Future[None]] = {}
 
     def listen(self, outputs: list[int]) -> None:
         """To its words, and to what it and its children print, until all of them have let go."""
@@ -189,8 +189,7 @@ class _Attempt:
 
     def _follow(self, descriptor: int, heard: Callable[[bytes], object]) -> None:
         loop = asyncio.get_running_loop()
-        closed: asyncio.Future[None] = loop.create_future()
-        self._open.append(closed)
+        self._open[descriptor] = loop.create_future()
 
         def ready() -> None:
             try:
@@ -200,16 +199,18 @@ class _Attempt:
                 return
             except (OSError, ValueError, msgspec.MsgspecError):
                 data = b""
-            if not data and not closed.done():
-                loop.remove_reader(descriptor)
-                closed.set_result(None)
+            if not data:
+                self._let_go(descriptor)
 
-        closed.add_done_callback(lambda _: self._let_go(descriptor))
         loop.add_reader(descriptor, ready)
 
     def _let_go(self, descriptor: int) -> None:
-        if descriptor != self._channel.fileno():
-            os.close(descriptor)
+        """Once, and before it is closed: the number is soon another descriptor's, and the loop must not know it."""
+        if not self._open[descriptor].done():
+            self._open[descriptor].set_result(None)
+            asyncio.get_running_loop().remove_reader(descriptor)
+            if descriptor != self._channel.fileno():
+                os.close(descriptor)
 
     def _printed(self, stream: str, data: bytes) -> None:
         self._context.write(stream, data.decode(errors="replace"))
@@ -239,10 +240,9 @@ class _Attempt:
             told = Stopped() if stop.is_set() else TimedOut(self._job.timeout)
             await self._end(grace_s)
         gone = await self._gone
-        await asyncio.wait(self._open, timeout=1)
+        await asyncio.wait(self._open.values(), timeout=1)
         for descriptor in self._open:
-            if not descriptor.done():
-                descriptor.cancel()
+            self._let_go(descriptor)
         self._channel.close()
         return self._judge(gone, told)
 

@@ -121,6 +121,6 @@ async def test_bad_settings_end_it_with_all_of_them_named() -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     _, error = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode == 1
+    assert process.returncode == 2
     for name in (b"KRONIK_NATS_URL", b"KRONIK_DATABASE_URL", b"KRONIK_PORT"):
         assert name in error
