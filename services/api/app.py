@@ -25,7 +25,6 @@ from services.api.front.strict import rules_of, strict
 from services.api.front.throttle import Throttle
 from services.api.history import queries
 from services.api.history.projector import Projector
-from services.api.history.queries import Pool
 from services.api.history.renewal import renew
 from services.api.history.work import Workshop
 from services.api.http.bulk import bulk_router
@@ -38,6 +37,7 @@ from services.api.job_log import Tails
 from services.api.openapi import served
 from services.api.panel.shared import Shared
 from services.api.past import History
+from services.api.pool import create_pool
 from services.api.pulse import Pulse
 from services.api.request_schemas import ClosedStructs
 from services.api.surroundings import Surroundings
@@ -71,7 +71,7 @@ def create_app(
 
     @asynccontextmanager
     async def resources(app: Litestar) -> AsyncIterator[None]:
-        client, pool = harden(Client()), _pool(settings)
+        client, pool = harden(Client()), create_pool(settings.database_url)
         changes = Changes(settings.database_url)
         projector = Projector(client, settings.database_url, settings.instance)
         workshop = Workshop(settings)
@@ -126,26 +126,6 @@ def create_app(
 
 def _compression() -> CompressionConfig:
     return CompressionConfig(backend="gzip", gzip_compress_level=5, minimum_size=1_000, exclude=_AS_IT_COMES)
-
-
-def _pool(settings: ApiSettings) -> Pool:
-    """Connects at the first query, not before. Every call is planned by its arguments.
-
-    Postgres ends a statement before the client gives up: then it is known that it is the question that takes long.
-    """
-    return asyncpg.create_pool(
-        settings.database_url,
-        min_size=0,
-        max_size=10,
-        timeout=5,
-        command_timeout=8,
-        server_settings={
-            "plan_cache_mode": "force_custom_plan",
-            "statement_timeout": "5000",
-            "application_name": "kronik-api",
-            "timezone": "UTC",
-        },
-    )
 
 
 def _dependencies() -> dict[str, Provide]:
