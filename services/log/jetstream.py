@@ -216,11 +216,6 @@ async def pull(connection: Client, consumer: str, inbox: str, request: bytes) ->
     await _publish(connection, f"CONSUMER.MSG.NEXT.{subjects.STREAM}.{consumer}", request, inbox)
 
 
-def pull_subject(connection: Client, consumer: str) -> str:
-    """Where `pull` publishes, for who writes to the socket itself."""
-    return f"{prefix(connection)}.CONSUMER.MSG.NEXT.{subjects.STREAM}.{consumer}"
-
-
 def pull_request(
     *, batch: int, expires_s: float, heartbeat_s: float | None = None, max_bytes: int | None = None
 ) -> bytes:

@@ -16,7 +16,7 @@ MODULES = {path.relative_to(SERVICES).as_posix(): path.read_text() for path in S
         ("DIRECT.GET", {DOOR, "log/accounts.py"}),
         ("CONSUMER.MSG.NEXT", {DOOR, "log/accounts.py"}),
         ('get("Status"', {"log/stored.py"}),
-        ("Nats-Pending-Messages", {"log/stored.py", "api/history/wire.py"}),
+        ("Nats-Pending-Messages", {"log/stored.py"}),
     ],
 )
 def test_only_the_door_speaks_to_jetstream(word: str, allowed: set[str]) -> None:

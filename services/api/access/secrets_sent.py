@@ -31,10 +31,7 @@ async def opened(
     if wait > 0 and throttle.was_sent_before(address, hashed):
         raise wrong
     if wait > 0 and not throttle.is_known(hashed):
-        detail = f"Wait {math.ceil(wait)} s. What was right before is let in meanwhile."
-        raise Problem(
-            TOO_MANY_TRIES, detail, headers={"Retry-After": str(math.ceil(wait)), "Cache-Control": "no-store"}
-        )
+        raise _wait(math.ceil(wait))
     found = await look(connection.app.state.pool, secret)
     if found is None:
         if throttle.was_wrong(address, hashed, now):
