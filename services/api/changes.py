@@ -99,10 +99,14 @@ class Changes:
         connection.add_termination_listener(lambda _: ended.set())
         try:
             await connection.add_listener(CHANNEL, self._on_notify)
-            self._tell(Change(0))
+            self.stir()
             await ended.wait()
         finally:
             connection.terminate()
+
+    def stir(self) -> None:
+        """Anything may have changed: whoever waits looks again."""
+        self._tell(Change(0))
 
     def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         self._tell(_changes.decode(str(payload)))

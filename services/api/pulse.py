@@ -18,6 +18,7 @@ log = logs.get()
 
 _EVERY_S: Final = 1.0
 _WITHIN_S: Final = 1.5
+_LATE_S: Final = 2.0
 LATE_MS: Final = 3_000
 """A history that is further behind the stream than this is said to be behind."""
 
@@ -52,9 +53,15 @@ class Pulse:
         self.beat = FIRST
 
     async def run(self) -> None:
+        """What is wrong, or is right again, is told to every open page at once."""
         while True:
-            self.beat = await self.take()
+            before, self.beat = self.beat, await self.take()
+            if (before.trouble, before.unserved) != (self.beat.trouble, self.beat.unserved):
+                self._past.changes.stir()
+            asleep_s = monotonic_s()
             await asyncio.sleep(_EVERY_S)
+            if monotonic_s() - asleep_s > _LATE_S:
+                self._past.presence.deaf()  # this process was held up: what it has not heard may have been said
 
     async def take(self) -> Beat:
         """One look at everything, within a few seconds whoever hangs."""
@@ -66,6 +73,7 @@ class Pulse:
         if position is None:
             return Beat("postgres", "", self._position, behind, behind_ms)
         if last is None:
+            self._past.presence.deaf()
             return Beat("nats", "", self._position, behind, behind_ms)
         if stopped.phase == "stopped":
             return Beat("projector", stopped.problem or "", self._position, behind, behind_ms)
@@ -75,17 +83,12 @@ class Pulse:
         return Beat("runner" if unserved else None, "", self._position, behind, behind_ms, unserved)
 
     async def _unserved(self) -> tuple[str, ...]:
-        """Nobody's silence proves anything before there was time to hear everybody."""
-        presence = self._past.presence
-        if not presence.certain:
-            return ()
         try:
             async with asyncio.timeout(_WITHIN_S):
                 jobs = await queries.jobs(self._past.pool)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return ()
-        used = [job.definition for job in jobs if not job.retired]
-        return tuple(one.job_type for one in used if not presence.runners(one))
+        return self._past.presence.misses(job.definition for job in jobs if not job.retired)
 
     async def _last(self) -> int | None:
         """The stream's last event; None while NATS does not answer."""

@@ -1,7 +1,8 @@
-"""Who is there: every runner says every two seconds which jobs it serves, and since when each was announced.
+"""Who is there: every runner says again and again which jobs it serves, and since when each was announced.
 
-That is not truth and is stored nowhere: a word that is not repeated is forgotten after three. It decides nothing about
-runs; it tells which of two releases of a job has a living runner, and shows who serves a job.
+That is not truth and is stored nowhere: a word that is not repeated is missed after a moment, which people are told,
+and forgotten after twice as long. It decides nothing about runs; it tells which of two releases of a job has a living
+runner, and shows who serves a job.
 """
 
 import asyncio
@@ -20,8 +21,11 @@ from nats.errors import Error as NatsError
 
 from services.infra.clock import monotonic_s
 
-EVERY_S: Final = 2.0
-FORGOTTEN_AFTER_S: Final = 3.2 * EVERY_S
+EVERY_S: Final = 0.75
+MISSED_AFTER_S: Final = 4 * EVERY_S
+"""With a second until somebody looks, and one until an open page shows it, that is said within five seconds."""
+FORGOTTEN_AFTER_S: Final = 6.4
+"""Later, for it decides which release of a job holds."""
 
 
 class Served(Struct, frozen=True):
@@ -91,6 +95,14 @@ class Presence:
     def certain(self) -> bool:
         """Whether whoever was not heard is not there."""
         return monotonic_s() - self._listening_since_s > FORGOTTEN_AFTER_S
+
+    def misses(self, definitions: Iterable[JobDefined]) -> tuple[str, ...]:
+        """The jobs of which nobody who serves them was heard just now; none while silence proves nothing."""
+        now_s = monotonic_s()
+        if now_s - self._listening_since_s <= MISSED_AFTER_S:
+            return ()
+        heard = [beat.jobs for beat, at_s in self._heard.values() if now_s - at_s <= MISSED_AFTER_S]
+        return tuple(one.job_type for one in definitions if not any(one.job_type in jobs for jobs in heard))
 
     def living(self) -> list[Beat]:
         oldest_s = monotonic_s() - FORGOTTEN_AFTER_S

@@ -48,12 +48,12 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
     await broker.connect()
     await wait_for_streams(broker.connection)
     event_log = EventLog(broker.connection, SystemClock(config.clock_file), f"/kronik/runner/{config.instance}")
-    leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up, hung)
     isolation = Isolation(config.jobs)
     if any(job.isolation == "process" for job in jobs.values()):
         isolation.warm_up()
     incarnation = f"{config.instance}-{uuid.uuid4().hex[:8]}"
     releases = Releases(event_log, jobs, config.instance, incarnation, event_log.clock.now())
+    leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up, hung, releases.say)
     attempts = Attempts(
         log=event_log,
         leases=leases,

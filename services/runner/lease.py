@@ -29,6 +29,7 @@ from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.infra.failpoints import failpoint
 from services.log import connection as nats_connection
+from services.log import presence
 
 log = logs.get()
 
@@ -62,11 +63,14 @@ class LeaseKeeper:
         ack_wait_s: float,
         on_closed: Callable[[], Awaitable[None]] | None = None,
         on_hung: Callable[[list[int]], None] | None = None,
+        say: Callable[[Client], Awaitable[None]] | None = None,
     ) -> None:
         """on_closed is called, in the keeper's thread, when its connection is closed before stop().
 
         on_hung: with the runs that should be over for ack_wait, when loop_lives() was not called for as long.
+        say: called there again and again, to say that this process lives.
         """
+        self._say = say
         self._nats_url = nats_url
         self._name = name
         self._ack_wait_s = ack_wait_s
@@ -159,12 +163,19 @@ class LeaseKeeper:
 
     async def _beat_for_ever(self) -> None:
         connection = await nats_connection.connect(self._nats_url, f"{self._name}-leases", self._closed)
+        saying = asyncio.create_task(self._say_for_ever(connection))
         try:
             while not await asyncio.to_thread(self._stopping.wait, self._ack_wait_s / BEATS_PER_ACK_WAIT):
                 self._look_at_the_loop(monotonic_s())
                 await self.run_once(connection)
         finally:
+            saying.cancel()
             await nats_connection.close(connection)
+
+    async def _say_for_ever(self, connection: Client) -> None:
+        while self._say is not None:
+            await self._say(connection)
+            await asyncio.sleep(presence.EVERY_S)
 
     async def _closed(self) -> None:
         if self._on_closed is not None and not self._stopping.is_set():

@@ -18,6 +18,7 @@ from typing import Any
 
 from kronik import Job, in_force, subjects
 from kronik.events import JobDefined, Recorded, ScheduleChanged
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from services.infra import logs, params
@@ -30,6 +31,7 @@ from services.runner import registry
 
 log = logs.get()
 
+_LOOK_EVERY_S = 2.0
 _PAGE = 1_000
 _ALL_AGAIN_S = 30.0
 
@@ -49,6 +51,7 @@ class Releases:
         self._numbers: dict[str, int] = {}
         self._unsettled = set(self._mine)
         self._seen: frozenset[str] = frozenset()
+        self._left = False
         self._all_again_s = 0.0
 
     async def begin(self) -> None:
@@ -59,7 +62,7 @@ class Releases:
         for job_type in self._mine:
             if job_type not in self._numbers:
                 await self._begin(job_type)
-        await self.say()
+        await self.say(self._log.connection)
 
     async def listen(self) -> None:
         await self._presence.listen(self._log.connection)
@@ -103,8 +106,7 @@ class Releases:
     async def run(self) -> None:
         """For as long as the runner lives."""
         while True:
-            await asyncio.sleep(presence.EVERY_S)
-            await self.say()
+            await asyncio.sleep(_LOOK_EVERY_S)
             try:
                 await self.run_once()
             except (LogUnavailable, NatsError, TimeoutError) as error:
@@ -135,12 +137,14 @@ class Releases:
         mine = self._numbers[job_type]
         return any(beat.jobs[job_type].release > mine for beat in self._presence.living() if job_type in beat.jobs)
 
-    async def say(self) -> None:
-        """That we are here, with which jobs."""
-        await presence.say(self._log.connection, self._beat())
+    async def say(self, connection: Client) -> None:
+        """That we are here, with which jobs; from any thread, so that a job which blocks the loop silences nobody."""
+        if not self._left:
+            await presence.say(connection, self._beat())
 
     async def leave(self) -> None:
         """That we take no more."""
+        self._left = True
         await presence.say(self._log.connection, Beat(self._instance, self._incarnation, self._since, {}))
 
     def _beat(self) -> Beat:

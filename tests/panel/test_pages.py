@@ -138,7 +138,7 @@ async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
         house.api.thaw()
         await well()
         serving.cancel()
-        await expect(page).to_have_title(_begins("Ingen runner"), timeout=15_000)
+        await expect(page).to_have_title(_begins("Ingen runner"), timeout=5_000)
         await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Clean up")
 
 
