@@ -6,7 +6,6 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -36,16 +35,6 @@ from services.log.append import Appended, EventLog
 
 
 @dataclass(frozen=True)
-class Clock:
-    """A service's clock, which adds the seconds that the file holds."""
-
-    file: Path
-
-    def jump(self, days: int) -> None:
-        self.file.write_text(str(days * 24 * 3600))
-
-
-@dataclass(frozen=True)
 class Stage:
     """Writes what the runner, the scheduler and other services would."""
 
@@ -53,16 +42,19 @@ class Stage:
     served: dict[str, presence.Served] = field(default_factory=dict)
 
     async def define(self, definition: JobDefined) -> None:
-        await self._append(subjects.definition(definition.job_type), definition)
         self.served[definition.job_type] = presence.Served(release=1, definition=presence.digest(definition))
+        await self._beat()
+        await self._append(subjects.definition(definition.job_type), definition)
 
     async def serve(self) -> None:
         """Be there for all the jobs, as a runner is, until cancelled."""
-        since = self.log.clock.now()
         while True:
-            beat = presence.Beat("runner-1", "runner-1", since, dict(self.served))
-            await presence.say(self.log.connection, beat)
+            await self._beat()
             await asyncio.sleep(1)
+
+    async def _beat(self) -> None:
+        beat = presence.Beat("runner-1", "runner-1", self.log.clock.now(), dict(self.served))
+        await presence.say(self.log.connection, beat)
 
     async def change(self, job_type: str, change: ScheduleChanged) -> None:
         await self._append(subjects.schedule(job_type), change)

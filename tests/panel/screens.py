@@ -4,11 +4,11 @@ With `--readme` the three pictures of the README instead, docs/panel-*.png.
 """
 
 import asyncio
-import json
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kronik.events import Warning
@@ -20,9 +20,10 @@ from services.log import connection as nats_connection
 from services.log.append import EventLog
 from services.log.provision import provision
 from services.runner import registry
-from tests import processes, servers
-from tests.panel.conftest import FLAGS
+from tests import servers
+from tests.panel.conftest import FLAGS, found_chromium
 from tests.panel.gallery import WIDTHS, hang
+from tests.panel.house import house
 from tests.panel.panel import Panel, Stage, a_job, served
 
 ROOT = Path(__file__).parent.parent.parent
@@ -100,17 +101,15 @@ async def _picture(
         await page.screenshot(path=ROOT / "docs" / f"panel-{name}.png")
 
 
-async def _with_everything(work: Work, nats_url: str, database_url: str) -> None:
-    connection = await nats_connection.connect(nats_url, "screens")
+async def _with_everything(work: Work, nats: servers.NatsServer, database_url: str) -> None:
+    connection = await nats_connection.connect(nats.url, "screens")
     await provision(connection, replicas=1)
     stage = Stage(EventLog(connection, SystemClock(), "/kronik/screens"))
-    with processes.service("api", nats_url=nats_url, database_url=database_url, port="0") as api:
-        address = next(json.loads(line)["url"] for line in api.log.read_text().splitlines() if "api_ready" in line)
+    with TemporaryDirectory() as directory, house(nats, database_url, Path(directory)) as place:
         async with async_playwright() as playwright:
-            found = shutil.which("chromium") or "/usr/bin/chromium"
-            browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
-            context = await browser.new_context(base_url=address, locale="da-DK")
-            panel = Panel(await context.new_page(), address, database_url)
+            browser = await playwright.chromium.launch(executable_path=found_chromium(), args=FLAGS)
+            context = await browser.new_context(base_url=place.address, locale="da-DK")
+            panel = Panel(await context.new_page(), place.address, database_url)
             await panel.sign_in("admin")
             async with served(stage):
                 await work(panel, stage, browser)
@@ -121,7 +120,7 @@ async def _with_everything(work: Work, nats_url: str, database_url: str) -> None
 def main() -> None:
     with servers.nats() as nats, servers.postgres() as postgres:
         work = readme if "--readme" in sys.argv else sheet
-        asyncio.run(_with_everything(work, nats.url, postgres.create_database()))
+        asyncio.run(_with_everything(work, nats, postgres.create_database()))
 
 
 if __name__ == "__main__":

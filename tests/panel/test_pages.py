@@ -1,7 +1,6 @@
 """Every page in every width, theme and language; what is out of reach is said; strangers' texts stay texts."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,13 +8,19 @@ from typing import Any
 
 import pytest
 from kronik.events import Triggered, Warning
-from nats.aio.client import Client
 from playwright.async_api import Browser, Page, expect
 
+from services.infra.clock import SystemClock
+from services.log import connection as nats_connection
 from services.log.append import EventLog
-from tests import processes, servers
+from services.log.provision import provision
+from tests import servers
+from tests.panel.conftest import each_test
 from tests.panel.gallery import WIDTHS, hang
+from tests.panel.house import House, house
 from tests.panel.panel import Panel, Stage, a_job, served
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 SHIFTS = """() => new Promise(done => {
@@ -74,41 +79,26 @@ async def test_every_page_can_be_read_by_everybody_on_every_screen(
     assert not faults, "\n".join(faults)
 
 
-@pytest.fixture
-async def house(browser: Browser, nats_server: servers.NatsServer, nats_client: Client) -> AsyncIterator["House"]:
-    """An API on a Postgres of its own, to take away."""
-    with servers.postgres() as postgres:
-        url = await _made(postgres)
-        settings = {"nats_url": nats_server.url, "database_url": url, "port": "0"}
-        with processes.service("api", **settings) as api:
-            context = await browser.new_context(base_url=_url(api), locale="da-DK")
-            panel = Panel(await context.new_page(), _url(api), url)
-            await panel.sign_in("admin")
-            yield House(panel, nats_server, postgres, api)
-
-
-class House:
-    def __init__(
-        self, panel: Panel, nats: servers.NatsServer, postgres: servers.PostgresServer, api: processes.Process
-    ) -> None:
-        self.panel, self.nats, self.postgres, self.api = panel, nats, postgres, api
-
-
-async def _made(postgres: servers.PostgresServer) -> str:
-    return await asyncio.to_thread(postgres.create_database)
-
-
-def _url(api: processes.Process) -> str:
-    lines = [json.loads(line) for line in api.log.read_text().splitlines() if "api_ready" in line]
-    return str(lines[0]["url"])
+@each_test
+async def apart(chromium: str, tmp_path: Path) -> AsyncIterator[tuple[House, servers.PostgresServer, EventLog]]:
+    """A house of the test's own, to take away piece by piece."""
+    with servers.nats() as nats, servers.postgres() as postgres:
+        connection = await nats_connection.connect(nats.url, "test")
+        await provision(connection, replicas=1)
+        with house(nats, await asyncio.to_thread(postgres.create_database), tmp_path) as found:
+            yield found, postgres, EventLog(connection, SystemClock(), "/kronik/test")
+        await nats_connection.close(connection)
 
 
 async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
-    house: House, event_log: EventLog
+    browser: Browser, apart: tuple[House, servers.PostgresServer, EventLog]
 ) -> None:
-    page, stage = house.panel.page, Stage(event_log)
+    place, postgres, event_log = apart
+    context = await browser.new_context(base_url=place.address, locale="da-DK")
+    page, stage = await context.new_page(), Stage(event_log)
+    await Panel(page, place.address, place.database_url).sign_in("admin")
     await stage.define(a_job("CLEAN_UP"))
-    await expect(house.panel.card("CLEAN_UP")).to_be_visible(timeout=15_000)
+    await expect(page.locator("#job-CLEAN_UP")).to_be_visible(timeout=15_000)
 
     async def said(text: str) -> None:
         await expect(page).to_have_title(_begins(text), timeout=8_000)
@@ -121,21 +111,21 @@ async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
 
     async with served(stage) as serving:
         await well()
-        house.nats.freeze()
+        place.nats.freeze()
         await said("NATS er væk")
-        house.nats.start()
+        place.nats.start()
         await well()
-        house.postgres.kill()
+        postgres.kill()
         await said("Postgres er væk")
-        house.postgres.start()
+        postgres.start()
         await well()
         await page.context.set_offline(True)
         await said("Ingen forbindelse")
         await page.context.set_offline(False)
         await well()
-        house.api.freeze()
+        place.api.freeze()
         await said("Ingen forbindelse")
-        house.api.thaw()
+        place.api.thaw()
         await well()
         serving.cancel()
         await expect(page).to_have_title(_begins("Ingen runner"), timeout=5_000)
@@ -147,15 +137,13 @@ def _begins(text: str) -> Any:
 
 
 async def test_behind_a_proxy_below_a_path_every_link_and_every_action_works(
-    browser: Browser, nats_url: str, nats_client: Client, database_url: str, event_log: EventLog
+    browser: Browser, stage: Stage, emptied: House, tmp_path: Path
 ) -> None:
-    settings = {"nats_url": nats_url, "database_url": database_url, "port": "0", "base_path": "/kronik"}
-    with processes.service("api", **settings) as api:
-        address = f"{_url(api)}/kronik"
+    with house(emptied.nats, emptied.database_url, tmp_path, base_path="/kronik") as below:
+        address = below.address
         async with await browser.new_context(locale="da-DK") as context:
-            panel = Panel(await context.new_page(), address, database_url)
+            panel = Panel(await context.new_page(), address, emptied.database_url)
             await panel.sign_in("admin")
-            stage = Stage(event_log)
             await stage.define(a_job("CLEAN_UP"))
             await expect(panel.card("CLEAN_UP")).to_be_visible(timeout=15_000)
             await panel.card("CLEAN_UP").get_by_role("button", name="Kør nu").click()

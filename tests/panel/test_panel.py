@@ -13,7 +13,10 @@ from playwright.async_api import Browser, Locator, expect
 
 from services.infra.settings import DEFAULT_JOBS
 from services.runner import registry
-from tests.panel.panel import Clock, Panel, Stage, a_job
+from tests.panel.house import House
+from tests.panel.panel import Panel, Stage, a_job
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DAILY, BILLING, IMPORT = "DAILY_MAINTENANCE", "MONTHLY_BILLING", "HEYNABO_IMPORT"
 
@@ -34,12 +37,12 @@ async def text_of(locator: Locator) -> str:
     return " ".join((await locator.inner_text()).split())
 
 
-async def test_the_page_is_as_it_was_drawn(panel: Panel, stage: Stage, clock: Clock) -> None:
+async def test_the_page_is_as_it_was_drawn(panel: Panel, stage: Stage, emptied: House) -> None:
     await define_the_three(stage)
     await stage.ran(BILLING, BILLING_RESULT)
     await stage.ran(DAILY, DAILY_RESULT)
     await stage.ran(IMPORT, IMPORT_RESULT, Warning("1 household kunne ikke opdateres"))
-    clock.jump(days=1)
+    emptied.clock.jump(days=1)
 
     await expect(panel.page.get_by_role("row")).to_have_count(4)
     await panel.open()
