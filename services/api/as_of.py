@@ -66,13 +66,13 @@ async def _at_instant(past: History, instant: datetime) -> Moment:
     position = (await queries.position(past.pool)).sequence
     following = await stream.first_after(past.log.connection, instant)
     sequence = position if following is None else min(position, following - 1)
-    first = await _first(past)
+    first = await first_event(past)
     if first is None or instant < first:
         raise await _too_early(past, instant.isoformat())
     return Moment(sequence, instant)
 
 
-async def _first(past: History) -> datetime | None:
+async def first_event(past: History) -> datetime | None:
     """When the first event was stored that anything is known of."""
     there = await jetstream.stream_info(past.log.connection)
     stored = await jetstream.stored_at(past.log.connection, there.state.first)
@@ -81,6 +81,6 @@ async def _first(past: History) -> datetime | None:
 
 
 async def _too_early(past: History, asked: str) -> Problem:
-    first = await _first(past)
+    first = await first_event(past)
     begins = f"it begins with the first event, at {first.isoformat()}" if first else "nothing has happened yet"
     return invalid("asOf", f"{asked} is before the history: {begins}", BEFORE_HISTORY)

@@ -29,7 +29,7 @@ class Beat(Struct, frozen=True, rename="camel"):
     """trouble: what is wrong, the worst of it; null: nothing. detail: the service's own words for it.
 
     position: the last event in the history. behind: events that are not in it yet, for behind_ms so far.
-    unserved: jobs that no living runner serves.
+    unserved: jobs that no living runner serves. first: the first event that the stream holds.
     """
 
     trouble: Trouble | None
@@ -38,6 +38,7 @@ class Beat(Struct, frozen=True, rename="camel"):
     behind: int
     behind_ms: int
     unserved: tuple[str, ...] = ()
+    first: int = 1
 
 
 FIRST: Final = Beat(None, "", 0, 0, 0)
@@ -50,6 +51,7 @@ class Pulse:
         self._past, self._projector = past, projector
         self._seen: list[tuple[float, int]] = []
         self._position = 0
+        self._first = 1
         self.beat = FIRST
 
     async def run(self) -> None:
@@ -80,7 +82,8 @@ class Pulse:
         if behind_ms > LATE_MS:
             return Beat("behind", "", self._position, behind, behind_ms)
         unserved = await self._unserved()
-        return Beat("runner" if unserved else None, "", self._position, behind, behind_ms, unserved)
+        trouble: Trouble | None = "runner" if unserved else None
+        return Beat(trouble, "", self._position, behind, behind_ms, unserved, self._first)
 
     async def _unserved(self) -> tuple[str, ...]:
         try:
@@ -94,7 +97,9 @@ class Pulse:
         """The stream's last event; None while NATS does not answer."""
         try:
             async with asyncio.timeout(_WITHIN_S):
-                return (await jetstream.stream_info(self._past.log.connection)).state.last_seq
+                state = (await jetstream.stream_info(self._past.log.connection)).state
+                self._first = state.first
+                return state.last_seq
         except (LogUnavailable, TimeoutError):
             return None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from kronik.show import Show
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.words import figures, moments
 from services.words.figures import Figure
@@ -14,12 +15,24 @@ from services.words.moments import When
 
 
 class Voice(Struct, frozen=True, kw_only=True):
-    """zone: None is the machine's own. names: of accounts, by their ids."""
+    """zone: None is the machine's own. names: of accounts, by their ids.
+
+    read_at: when it is read, where it tells of an earlier moment: today is the reader's, spans end with that `now`.
+    """
 
     language: Language
     zone: tzinfo | None
     now: datetime
     names: Mapping[str, str] = {}
+    read_at: datetime | None = None
+
+    def as_of(self, moment: datetime) -> "Voice":
+        """The same, telling how things were then."""
+        return replace(self, now=moment, read_at=self.read_at or self.now)
+
+    @property
+    def today(self) -> datetime:
+        return self.read_at or self.now
 
     def text(self, message: str, **values: Any) -> str:
         said = self.language.text(message)
@@ -32,13 +45,13 @@ class Voice(Struct, frozen=True, kw_only=True):
         return self.language.pick(texts, otherwise)
 
     def when(self, instant: datetime, *, seconds: bool = False) -> When:
-        return moments.when(instant, self.now, self.zone, self.language, seconds=seconds)
+        return moments.when(instant, self.today, self.zone, self.language, seconds=seconds)
 
-    def moment(self, instant: datetime) -> str:
-        return moments.moment(instant, self.now, self.zone, self.language)
+    def moment(self, instant: datetime, *, seconds: bool = False) -> str:
+        return moments.moment(instant, self.today, self.zone, self.language, seconds=seconds)
 
     def day(self, instant: datetime) -> str:
-        return moments.day(instant, self.now, self.zone, self.language)
+        return moments.day(instant, self.today, self.zone, self.language)
 
     def about(self, passed: timedelta) -> str:
         """A span in one unit: `4 min`."""

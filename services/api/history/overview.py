@@ -1,4 +1,7 @@
-"""The questions of who looks after many jobs at once: what ran lately, what is open, what failed, what did not run."""
+"""The questions of who looks after many jobs at once: what ran lately, what is open, what failed, what did not run.
+
+With a moment each is answered as it would have been then.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +16,7 @@ from services.api.history import queries
 from services.api.history.queries import JobRun, Page, Pool, Slot
 from services.api.history.run_filter import RunFilter, State
 from services.api.history.schema import statement
-from services.api.history.selection import Place
+from services.api.history.selection import Moment, Place
 
 _changes = msgspec.json.Decoder(ScheduleChanged)
 
@@ -49,41 +52,77 @@ class Neighbours(Struct, frozen=True):
     reruns: tuple[int, ...]
 
 
-async def recent(pool: Pool, limit: int = 30) -> dict[str, list[Bar]]:
+async def recent(pool: Pool, limit: int = 30, moment: Moment | None = None) -> dict[str, list[Bar]]:
     """The last runs of every job, oldest first."""
+    if moment:
+        return _by_job(map(_bar, await queries.newest_by_job(pool, limit, moment)))
     return _by_job(Bar(**row) for row in await pool.fetch(statement("recent"), limit))
 
 
-async def window(pool: Pool, since: datetime, limit: int = 150) -> dict[str, list[Bar]]:
+async def window(pool: Pool, since: datetime, limit: int = 150, moment: Moment | None = None) -> dict[str, list[Bar]]:
     """The last runs of every job that started since then, or were open then, oldest first."""
+    if moment:
+        runs = await queries.newest_by_job(pool, limit, moment)
+        return _by_job(_bar(run) for run in runs if run.started_at >= since)
     return _by_job(Bar(**row) for row in await pool.fetch(statement("window"), since, limit))
 
 
-async def failures(pool: Pool, since: datetime, limit: int = 200) -> list[Failure]:
+async def failures(pool: Pool, since: datetime, limit: int = 200, moment: Moment | None = None) -> list[Failure]:
     """Runs that failed and were not cancelled, newest first; of each job up to `limit`."""
+    if moment:
+        return await _failures_then(pool, since, limit, moment)
     return [Failure(**row) for row in await pool.fetch(statement("failures"), since, limit)]
 
 
-async def tally(pool: Pool, since: datetime) -> dict[State, int]:
-    """How many runs were asked for since then, by state; to the quarter of an hour."""
+async def _failures_then(pool: Pool, since: datetime, limit: int, moment: Moment) -> list[Failure]:
+    runs = await queries.history(pool, RunFilter(since=since, statuses=("FAILED",)), limit, moment)
+    standing = await queries.history(pool, RunFilter(since=since, unresolved=True), limit, moment)
+    ids = {run.id for run in standing}
+    return [
+        Failure(run.id, run.job_type, run.started_at, run.error_message or "", run.id not in ids)
+        for run in runs
+        if run.cancelled_by is None
+    ]
+
+
+async def tally(pool: Pool, since: datetime, moment: Moment | None = None) -> dict[State, int]:
+    """How many runs were asked for since then, by state; to the quarter of an hour. Of a moment, the ended ones."""
+    if moment:
+        ended: dict[State, Status] = {"succeeded": "SUCCESS", "partial": "PARTIAL"}
+        wanted = {state: RunFilter(since=since, statuses=(status,)) for state, status in ended.items()}
+        return {state: (await queries.count(pool, one, moment)).count for state, one in wanted.items()}
     return {row["state"]: row["count"] for row in await pool.fetch(statement("tallied_since"), since)}
 
 
-async def skipped(pool: Pool, since: datetime, limit: int = 300) -> list[Slot]:
+async def skipped(pool: Pool, since: datetime, limit: int = 300, moment: Moment | None = None) -> list[Slot]:
     """Slots since then that did not become a run, newest first."""
-    return [Slot(**row) for row in await pool.fetch(statement("skipped"), since, limit)]
+    until = moment.sequence if moment else None
+    return [Slot(**row) for row in await pool.fetch(statement("skipped"), since, limit, until)]
 
 
-async def neighbours(pool: Pool, run: JobRun) -> Neighbours:
+async def neighbours(pool: Pool, run: JobRun, moment: Moment | None = None) -> Neighbours:
     same = RunFilter(job_types=(run.job_type,))
-    before = await queries.page(pool, same, limit=1, place=Place(run.id))
-    after = await queries.page(pool, same, limit=1, place=Place(run.id, "newer"))
-    reruns = await queries.history(pool, RunFilter(rerun_of=run.id), limit=20)
+    before = await queries.page(pool, same, limit=1, place=Place(run.id), moment=moment)
+    after = await queries.page(pool, same, limit=1, place=Place(run.id, "newer"), moment=moment)
+    reruns = await queries.history(pool, RunFilter(rerun_of=run.id), 20, moment)
     return Neighbours(_first(before), _first(after), tuple(one.id for one in reversed(reruns)))
 
 
 def _first(page: Page) -> int | None:
     return page.runs[0].id if page.runs else None
+
+
+def _bar(run: JobRun) -> Bar:
+    return Bar(
+        run.id,
+        run.job_type,
+        run.status,
+        run.phase,
+        run.started_at,
+        run.completed_at,
+        run.duration_ms,
+        run.cancelled_by,
+    )
 
 
 def _by_job(bars: Iterable[Bar]) -> dict[str, list[Bar]]:

@@ -79,9 +79,9 @@ async def page(
     return Page(found[:limit][::-1], older=True, newer=more)
 
 
-async def history(pool: Pool, wanted: RunFilter = ALL, limit: int = 10) -> list[JobRun]:
+async def history(pool: Pool, wanted: RunFilter = ALL, limit: int = 10, moment: Moment | None = None) -> list[JobRun]:
     """The newest runs that the filter selects."""
-    return (await page(pool, wanted, limit=limit)).runs
+    return (await page(pool, wanted, limit=limit, moment=moment)).runs
 
 
 class Count(Struct, frozen=True):
@@ -127,8 +127,13 @@ async def run(pool: Pool, id: int, moment: Moment | None = None) -> JobRun | Non
 
 async def last_runs_by_job(pool: Pool, moment: Moment | None = None) -> dict[str, JobRun]:
     """The newest run of every job type that has any."""
-    asked = selection.newest_by_job(moment)
-    return {row["job_type"]: _shown(row) for row in await pool.fetch(asked.text, *asked.values)}
+    return {run.job_type: run for run in await newest_by_job(pool, 1, moment)}
+
+
+async def newest_by_job(pool: Pool, limit: int, moment: Moment | None = None) -> list[JobRun]:
+    """The newest runs of every job type, up to `limit` of each, oldest first."""
+    asked = selection.newest_by_job(moment, limit)
+    return [_shown(row) for row in await pool.fetch(asked.text, *asked.values)]
 
 
 async def jobs(pool: Pool, moment: Moment | None = None) -> list[DefinedJob]:

@@ -90,17 +90,19 @@ def everything(
     return select.statement(f"SELECT {listed} FROM history.run {select.then()} WHERE {where} ORDER BY run.id")
 
 
-def newest_by_job(moment: Moment | None = None) -> Statement:
-    """The newest run of each job type that has any."""
+def newest_by_job(moment: Moment | None = None, limit: int = 1) -> Statement:
+    """The newest `limit` runs of each job type that has any, oldest first."""
     select = _Select(RunFilter(), moment)
     newest = " AND ".join(["run.job_type = job.job_type AND run.state = job.state", *select.bounds()])
     ids = (
-        "SELECT max(newest.id) AS id FROM history.tally AS job CROSS JOIN LATERAL (SELECT run.id FROM history.run"
-        f" WHERE {newest} ORDER BY run.id DESC LIMIT 1) AS newest"
-        " WHERE job.quarter = '-infinity' AND job.count > 0 GROUP BY job.job_type"
+        "SELECT newest.id, row_number() OVER (PARTITION BY job.job_type ORDER BY newest.id DESC) AS place"
+        " FROM history.tally AS job CROSS JOIN LATERAL (SELECT run.id FROM history.run"
+        f" WHERE {newest} ORDER BY run.id DESC LIMIT {limit}) AS newest"
+        " WHERE job.quarter = '-infinity' AND job.count > 0"
     )
     return select.statement(
         f"SELECT {select.shown()} FROM ({ids}) AS picked JOIN history.run USING (id) {select.then()}"
+        f" WHERE place <= {limit} ORDER BY id"
     )
 
 

@@ -8,7 +8,7 @@ from litestar.types import ExceptionHandlersMap
 
 from services.api import problems
 from services.api.panel.rendering import render, stranger
-from services.api.problems import BROKEN, LINK_USED_UP, NOT_SIGNED_IN, Problem, problem_of
+from services.api.problems import BEFORE_HISTORY, BROKEN, LINK_USED_UP, NOT_SIGNED_IN, Problem, problem_of
 from services.infra import logs
 from services.words.voice import Voice
 
@@ -57,6 +57,8 @@ def _told(problem: Problem, voice: Voice) -> tuple[str, str, str]:
     if problem.kind is LINK_USED_UP:
         explanation = say("A link signs in once, within an hour. This command prints a new one:")
         return say("This link does not sign in any more"), explanation, SIGN_IN
+    if problem.kind is BEFORE_HISTORY:
+        return say("Before the first event"), problem.detail, ""
     return _heading(problem.kind.status, voice), _explanation(problem, voice), ""
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,7 +17,9 @@ from litestar.status_codes import HTTP_200_OK
 from markupsafe import escape
 
 from services.api.panel.shared import NAME, REFRESH, key_of
+from services.api.panel.views import moment
 from services.api.panel.views.frame import frame
+from services.api.panel.views.moment import AS_OF, Chooser, Shown, Then
 from services.words.language import LANGUAGES, Code, Language, choose, known
 from services.words.voice import Voice
 
@@ -55,18 +57,32 @@ Asked = Request[Any, Any, Any]
 
 
 def render(
-    request: Asked, template: str, voice: Voice, *, status_code: int = 200, tab: str = "", **context: Any
+    request: Asked,
+    template: str,
+    voice: Voice,
+    *,
+    status_code: int = 200,
+    tab: str = "",
+    then: Then | None = None,
+    scrubs: bool = False,
+    **context: Any,
 ) -> Response[str]:
-    """The page in its frame. tab: which of the frame's pages it belongs to."""
+    """The page in its frame. tab: which of the frame's pages it belongs to.
+
+    then: the earlier moment that it shows; scrubs: whether it can show one.
+    """
     whole = {
         "base": base_of(request),
+        "link": partial(_link, base_of(request), then),
+        "then": _then(request, then, voice),
+        "scrubber": _scrubber(request, then, voice) if scrubs else None,
         "voice": voice,
         "frame": frame(_beat(request), voice, tab, admin=_is_admin(request)),
         "identity": request.scope.get("user"),
         "all_languages": LANGUAGES,
         "name_here": NAME,
         "in_language": lambda code: _in_language(request, code),
-        "live": True,
+        "live": then is None,
         "every_ms": None,
         **context,
     }
@@ -75,6 +91,32 @@ def render(
     if key and status_code == HTTP_200_OK:
         request.app.state.shared.put(key, content)
     return _page(request, content, status_code)
+
+
+def _link(base: str, then: Then | None, path: str) -> str:
+    """To a page, of the same moment as this one."""
+    if then is None:
+        return base + path
+    return f"{base}{path}{'&' if '?' in path else '?'}{urlencode({AS_OF: then.asked})}"
+
+
+def _then(request: Asked, then: Then | None, voice: Voice) -> Shown | None:
+    if then is None:
+        return None
+    return moment.shown(then, _path(request), _query(request), _beat(request).position, voice)
+
+
+def _scrubber(request: Asked, then: Then | None, voice: Voice) -> Chooser:
+    beat = _beat(request)
+    return moment.chooser(then, _path(request), _query(request), beat.first, beat.position, voice)
+
+
+def _path(request: Asked) -> str:
+    return base_of(request) + str(request.scope["path"])
+
+
+def _query(request: Asked) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
 
 
 def _page(request: Asked, content: str, status_code: int = HTTP_200_OK) -> Response[str]:
@@ -95,8 +137,8 @@ def language_of(request: Asked) -> Language:
 
 def chosen(request: Asked, code: Code) -> Redirect:
     """The same page without `?lang=`, and a cookie that remembers it if the person clicked on one of our own pages."""
-    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    path = base_of(request) + request.scope["path"] + (f"?{urlencode(asked)}" if asked else "")
+    asked = _query(request)
+    path = _path(request) + (f"?{urlencode(asked)}" if asked else "")
     ours = request.headers.get("sec-fetch-site", "none") == "same-origin"
     cookies = [_remember(code, base_of(request))] if ours else []
     return Redirect(path, status_code=303, cookies=cookies)
@@ -143,8 +185,7 @@ def _remember(code: str, base: str) -> Cookie:
 
 def _in_language(request: Asked, code: str) -> str:
     """The address that chooses another language for this page."""
-    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    return f"{base_of(request)}{request.scope['path']}?{urlencode([*asked, ('lang', code)])}"
+    return f"{_path(request)}?{urlencode([*_query(request), ('lang', code)])}"
 
 
 @cache

@@ -10,6 +10,7 @@ from services.api.access import store
 from services.api.access.store import Identity
 from services.api.history import queries
 from services.api.history.queries import DefinedJob, Pool
+from services.api.history.selection import Moment
 from services.api.panel.rendering import ZONE, language_of
 from services.api.problems import UNKNOWN_JOB_TYPE, Problem
 from services.infra.clock import Clock
@@ -31,9 +32,9 @@ def definitions_of(jobs: list[DefinedJob]) -> dict[str, JobDefined]:
     return {job.definition.job_type: job.definition for job in jobs}
 
 
-async def defined(pool: Pool, job_type: str) -> DefinedJob:
+async def defined(pool: Pool, job_type: str, moment: Moment | None = None) -> DefinedJob:
     """Raises Problem where no runner has announced such a job."""
-    job = await queries.job(pool, job_type.replace("\0", ""))
+    job = await queries.job(pool, job_type.replace("\0", ""), moment)
     if job is None:
         raise Problem(UNKNOWN_JOB_TYPE, f"There is no job {job_type!r}.")
     return job

@@ -12,10 +12,11 @@ from services.api.history.queries import Pool
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Place
 from services.api.panel.pages.asking import HOME, Asked, definitions_of, voice_of
+from services.api.panel.pages.then import AsOf, moment_in, then_of
 from services.api.panel.rendering import render
 from services.api.panel.views import filters, rows
 from services.api.panel.views.signs import title
-from services.log.append import EventLog
+from services.api.past import History
 from services.words.voice import Voice
 
 PAGE: Final = 50
@@ -27,19 +28,21 @@ _Id = Annotated[int | None, QueryParameter(ge=1, le=2**53 - 1)]
 @get(HISTORY, include_in_schema=False)
 async def history(
     request: Asked,
-    pool: NamedDependency[Pool],
-    log: NamedDependency[EventLog],
+    past: NamedDependency[History],
+    as_of: AsOf = "",
     before: _Id = None,
     after: _Id = None,
 ) -> Response[str]:
-    voice = await voice_of(request, pool, log.clock)
-    definitions = definitions_of(await queries.jobs(pool))
+    pool = past.pool
+    then, voice = await then_of(past, as_of, await voice_of(request, pool, past.log.clock))
+    moment = moment_in(then)
+    definitions = definitions_of(await queries.jobs(pool, moment))
     given = list(request.query_params.multi_items())
     wanted, bad = filters.read(given)
     unknown = await _unknown(pool, wanted)
     place = Place(after, "newer") if after else Place(before) if before else None
-    found = await queries.page(pool, wanted, limit=PAGE, place=place)
-    counted = await queries.count(pool, wanted)
+    found = await queries.page(pool, wanted, limit=PAGE, place=place, moment=moment)
+    counted = await queries.count(pool, wanted, moment)
     query = filters.written(wanted)
     first, last = (found.runs[0].id, found.runs[-1].id) if found.runs else (0, 0)
     return render(
@@ -47,6 +50,8 @@ async def history(
         "history.html",
         voice,
         tab="history",
+        then=then,
+        scrubs=True,
         rows=rows.rows(found.runs, definitions, voice),
         titles=sorted((title(job_type, one, voice), job_type) for job_type, one in definitions.items()),
         wanted=wanted,
@@ -63,7 +68,7 @@ async def history(
         older=filters.address(HISTORY, [*query, ("before", str(last))]) if found.older and found.runs else None,
         bulk_rerun=filters.address(f"{HOME}/bulk/new", query),
         bulk_cancel=filters.address(f"{HOME}/bulk/new", [*query, ("command", "cancel")]),
-        may_run=request.user.may("operator"),
+        may_run=then is None and request.user.may("operator"),
     )
 
 

@@ -12,11 +12,14 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from services.api import job_log
+from services.api.as_of import find_then
 from services.api.history import overview, queries
 from services.api.history.queries import JobRun, Pool
 from services.api.history.run_filter import RunFilter
+from services.api.history.selection import Moment
 from services.api.job_log import Page, Tails
 from services.api.panel.pages.asking import HOME, Asked, RunId, voice_of
+from services.api.panel.pages.then import AsOf, moment_in, then_of
 from services.api.panel.rendering import render
 from services.api.panel.views import charts, fields, jobs
 from services.api.panel.views import run as views
@@ -32,23 +35,31 @@ WHILE_RUNNING_MS: Final = 1_500
 
 @get(f"{HOME}/run/{{run_id:int}}", include_in_schema=False)
 async def run(
-    request: Asked, past: NamedDependency[History], tails: NamedDependency[Tails], run_id: RunId
+    request: Asked,
+    past: NamedDependency[History],
+    tails: NamedDependency[Tails],
+    run_id: RunId,
+    as_of: AsOf = "",
 ) -> Response[str]:
     """One run, with everything that happened to it."""
-    voice = await voice_of(request, past.pool, past.log.clock)
-    found = await find(past, run_id)
-    job = await queries.job(past.pool, found.job_type)
+    pool = past.pool
+    then, voice = await then_of(past, as_of, await voice_of(request, pool, past.log.clock))
+    moment = moment_in(then)
+    found = await find_then(past, run_id, moment) if moment else await find(past, run_id)
+    job = await queries.job(pool, found.job_type, moment)
     definition = job.definition if job else None
-    bars = (await overview.recent(past.pool)).get(found.job_type, [])
+    bars = (await overview.recent(pool, moment=moment)).get(found.job_type, [])
     usual = charts.usual_ms(bars)
-    recorded = await _events(past.log, found)
-    said = await _newest(past.log, tails, found)
+    recorded = _until(await _events(past.log, found), moment)
+    said = await _said(past.log, tails, found, moment)
     return render(
         request,
         "run.html",
         voice,
         tab="history",
-        every_ms=WHILE_RUNNING_MS if found.status == "RUNNING" else None,
+        then=then,
+        scrubs=True,
+        every_ms=WHILE_RUNNING_MS if found.status == "RUNNING" and not moment else None,
         progress=jobs.bar(said.progress, voice) if said.progress and found.status == "RUNNING" else None,
         log=views.log_lines(said.lines, voice),
         log_total=said.total,
@@ -56,15 +67,15 @@ async def run(
         run=views.run_view(
             found,
             definition,
-            await overview.neighbours(past.pool, found),
+            await overview.neighbours(pool, found, moment),
             usual,
-            await _why_queued(past.pool, found, definition, usual, voice),
+            await _why_queued(pool, found, definition, usual, moment, voice),
             voice,
         ),
         moments=None if recorded is None else views.timeline(recorded, voice),
         stretches=views.stretches(recorded or [], voice),
         takes_params=definition is not None and fields.takes_params(definition),
-        may_run=request.user.may("operator"),
+        may_run=then is None and request.user.may("operator"),
         key=uuid.uuid4().hex,
     )
 
@@ -112,11 +123,16 @@ async def log_file(past: NamedDependency[History], run_id: RunId) -> Stream:
     return Stream(lines(), media_type="text/plain; charset=utf-8", headers=headers)
 
 
-async def _newest(log: EventLog, tails: Tails, run: JobRun) -> Page:
+async def _said(log: EventLog, tails: Tails, run: JobRun, moment: Moment | None) -> Page:
+    """The newest lines; of a moment those that had been said by then, and of how far the job was nothing."""
     try:
-        return await tails.newest(log.connection, run.job_type, run.id, _LINES)
+        newest = await tails.newest(log.connection, run.job_type, run.id, _LINES)
     except LogUnavailable:
         return Page([], 0, None)
+    if moment is None:
+        return newest
+    lines = [one for one in newest.lines if one[1].time <= moment.time]
+    return Page(lines, newest.total - len(newest.lines) + len(lines), None, newest.not_passed_on)
 
 
 async def _events(log: EventLog, run: JobRun) -> list[Recorded] | None:
@@ -128,11 +144,19 @@ async def _events(log: EventLog, run: JobRun) -> list[Recorded] | None:
     return found[1] if found else []
 
 
-async def _why_queued(pool: Pool, run: JobRun, definition: JobDefined | None, usual: int | None, voice: Voice) -> str:
+def _until(events: list[Recorded] | None, moment: Moment | None) -> list[Recorded] | None:
+    if events is None or moment is None:
+        return events
+    return [one for one in events if one.sequence <= moment.sequence]
+
+
+async def _why_queued(
+    pool: Pool, run: JobRun, definition: JobDefined | None, usual: int | None, moment: Moment | None, voice: Voice
+) -> str:
     if run.phase != "queued":
         return ""
     only = RunFilter(job_types=(run.job_type,), open=True)
-    others = [one for one in await queries.history(pool, only, limit=100) if one.id != run.id]
+    others = [one for one in await queries.history(pool, only, 100, moment) if one.id != run.id]
     return views.why_queued(run, definition, others, usual, voice)
 
 

@@ -12,13 +12,16 @@ from services.api import job_log
 from services.api.history import overview, queries
 from services.api.history.queries import DefinedJob, JobRun, Pool, Slot
 from services.api.history.run_filter import RunFilter
+from services.api.history.selection import Moment
 from services.api.job_log import Progress
 from services.api.panel.pages.asking import HOME, Asked, definitions_of, voice_of
+from services.api.panel.pages.then import AsOf, moment_in, then_of
 from services.api.panel.rendering import render
 from services.api.panel.views import charts, jobs, rows, verdict
 from services.api.panel.views.charts import Lanes
 from services.api.panel.views.signs import title
 from services.api.panel.views.verdict import PERIODS, Period
+from services.api.past import History
 from services.log.append import EventLog, LogUnavailable
 from services.words.voice import Voice
 
@@ -33,59 +36,66 @@ _OPEN: Final = 100
 @get(HOME, include_in_schema=False)
 async def system(
     request: Asked,
-    pool: NamedDependency[Pool],
-    log: NamedDependency[EventLog],
+    past: NamedDependency[History],
+    as_of: AsOf = "",
     since: Annotated[str, QueryParameter(max_length=20)] = "night",
 ) -> Response[str]:
     """Every job with its newest run, and the latest runs of all of them."""
-    voice = await voice_of(request, pool, log.clock)
+    pool = past.pool
+    then, voice = await then_of(past, as_of, await voice_of(request, pool, past.log.clock))
+    moment = moment_in(then)
     period: Period = next((one for one in PERIODS if one == since), "night")
     start = verdict.since(period, voice)
-    known = await queries.jobs(pool)
+    known = await queries.jobs(pool, moment)
     definitions = definitions_of(known)
     last_runs, unfinished = (
-        await queries.last_runs_by_job(pool),
-        await queries.history(pool, RunFilter(open=True), limit=_OPEN),
+        await queries.last_runs_by_job(pool, moment),
+        await queries.history(pool, RunFilter(open=True), _OPEN, moment),
     )
-    skipped = await overview.skipped(pool, start)
+    skipped = await overview.skipped(pool, start, moment=moment)
     said = verdict.verdict(
         period,
         start,
-        await overview.tally(pool, start),
-        await overview.failures(pool, start),
+        await overview.tally(pool, start, moment),
+        await overview.failures(pool, start, moment=moment),
         len(skipped),
         definitions,
         voice,
     )
-    cards = jobs.cards(
-        known, last_runs, unfinished, await overview.recent(pool), await _progress(log, unfinished), voice
-    )
-    latest = await queries.history(pool, limit=LATEST)
+    progress = {} if moment else await _progress(past.log, unfinished)
+    bars = await overview.recent(pool, moment=moment)
+    cards = jobs.cards(known, last_runs, unfinished, bars, progress, voice)
+    latest = await queries.history(pool, limit=LATEST, moment=moment)
+    parked = len(await queries.parked(pool, moment=moment)) if moment else await queries.parked_count(pool)
     return render(
         request,
         "system.html",
         voice,
         tab="system",
+        then=then,
+        scrubs=True,
         verdict=said,
-        lanes=await _lanes(pool, known, skipped, start, voice),
+        lanes=await _lanes(pool, known, skipped, start, moment, voice),
         cards=cards,
         drawn=len(cards) <= jobs.DRAWN,
         rows=rows.rows(latest, definitions, voice),
-        skipped=rows.skipped((await queries.slots(pool, limit=SKIPPED)), definitions, voice),
-        every_ms=WHILE_RUNNING_MS if unfinished else None,
+        skipped=rows.skipped(await queries.slots(pool, limit=SKIPPED, moment=moment), definitions, voice),
+        every_ms=WHILE_RUNNING_MS if unfinished and not moment else None,
         limit=LATEST,
-        parked=await queries.parked_count(pool),
-        may_run=request.user.may("operator"),
-        may_change=request.user.may("admin"),
+        parked=parked,
+        may_run=then is None and request.user.may("operator"),
+        may_change=then is None and request.user.may("admin"),
         unknown_since="" if since in PERIODS else since,
         again_all=f"{HOME}/bulk/new?unresolved=1&from={said.from_}",
         key=uuid.uuid4().hex,
     )
 
 
-async def _lanes(pool: Pool, known: list[DefinedJob], skipped: list[Slot], start: datetime, voice: Voice) -> Lanes:
+async def _lanes(
+    pool: Pool, known: list[DefinedJob], skipped: list[Slot], start: datetime, moment: Moment | None, voice: Voice
+) -> Lanes:
     over = charts.span(start, voice.now)
-    bars = await overview.window(pool, over.since)
+    bars = await overview.window(pool, over.since, moment=moment)
     made = []
     for job in known:
         job_type = job.definition.job_type

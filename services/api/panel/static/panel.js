@@ -5,3 +5,4 @@ import "./keys.js";
 import "./log.js";
 import "./menus.js";
 import "./preview.js";
+import "./scrub.js";

@@ -176,6 +176,8 @@ def _block(bar: Bar, over: Span) -> Block:
     return Block(kind_of(bar), start, round(max(0.15, end - start), 2))
 
 
+_BESIDE_NOW: Final = 6
+"""Per cent of the width that the word for now takes, to each side."""
 _TICKS: Final = [timedelta(minutes=m) for m in (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880)]
 
 
@@ -188,7 +190,7 @@ def ticks(over: Span, voice: Voice) -> tuple[Tick, ...]:
     found = []
     while first < over.until:
         x = over.at(first)
-        if 3 <= x <= 96:
+        if 3 <= x <= 96 and abs(x - over.at(over.now)) > _BESIDE_NOW:
             found.append(Tick(x, _tick(first, step, voice)))
         first += step
     return tuple(found)

@@ -19,13 +19,17 @@ _TABS: Final = (
 )
 
 
+_EARLIER: Final = frozenset({"system", "history"})
 _NAMED: Final = 3
 
 
 class Tab(Struct, frozen=True):
+    """earlier: whether the page can be shown as it was at an earlier moment."""
+
     href: str
     text: str
     current: bool
+    earlier: bool
 
 
 class Frame(Struct, frozen=True):
@@ -48,7 +52,11 @@ def frame(beat: Beat, voice: Voice, tab: str, *, admin: bool = True) -> Frame:
     short, banner = _trouble(beat, voice)
     late = voice.text("%(span)s behind", span=voice.span(beat.behind_ms))
     return Frame(
-        tabs=tuple(Tab(href, voice.text(text), name == tab) for name, href, text in _TABS if admin or name != "access"),
+        tabs=tuple(
+            Tab(href, voice.text(text), name == tab, name in _EARLIER)
+            for name, href, text in _TABS
+            if admin or name != "access"
+        ),
         at=beat.position,
         position=voice.text("event %(n)s", n=voice.number(beat.position)),
         behind=late if beat.behind else voice.text("up to date"),

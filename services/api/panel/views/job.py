@@ -91,7 +91,7 @@ def _retired(job: DefinedJob, voice: Voice) -> str:
 def _in_its_zone(instant: datetime, job: DefinedJob, voice: Voice) -> str:
     if job.schedule is None or job.schedule.tz == str(voice.zone):
         return ""
-    return f"{when(instant, voice.now, ZoneInfo(job.schedule.tz), voice.language).text} {job.schedule.tz}"
+    return f"{when(instant, voice.today, ZoneInfo(job.schedule.tz), voice.language).text} {job.schedule.tz}"
 
 
 def _spent(bar: Bar, voice: Voice) -> Spent:

@@ -60,13 +60,17 @@ class LastRun(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True):
-    """When a job runs by itself. cron: expression and zone; paused: who paused it, in words."""
+    """When a job runs by itself. cron: expression and zone; paused: who paused it, in words.
+
+    next: the next slots; soon: the same in short, without the day where it is that of the slot before.
+    """
 
     words: str
     cron: str
     zone: str
     paused: str
     next: tuple[When, ...]
+    soon: tuple[str, ...]
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -174,7 +178,14 @@ def timing(job: DefinedJob, coming: Sequence[datetime], voice: Voice) -> Timing:
         zone=schedule.tz if schedule else "",
         paused=paused(pause, voice) if pause else "",
         next=tuple(voice.when(one) for one in coming),
+        soon=tuple(_soon(before, one, voice) for before, one in zip((None, *coming), coming, strict=False)),
     )
+
+
+def _soon(before: datetime | None, slot: datetime, voice: Voice) -> str:
+    if before is None or voice.day(before) != voice.day(slot):
+        return voice.moment(slot)
+    return f"{slot.astimezone(voice.zone):%H:%M}"
 
 
 def paused(pause: Pause, voice: Voice) -> str:

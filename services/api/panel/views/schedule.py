@@ -48,7 +48,7 @@ def preview(
 
 def _slot(instant: datetime, zone: str, voice: Voice) -> Slot:
     own = ZoneInfo(zone)
-    local = "" if zone == str(voice.zone) else f"{when(instant, voice.now, own, voice.language).text} {zone}"
+    local = "" if zone == str(voice.zone) else f"{when(instant, voice.today, own, voice.language).text} {zone}"
     return Slot(voice.when(instant), local, _changes(instant, own))
 
 
