@@ -42,6 +42,7 @@ check: $(STAMP) ## ruff, mypy --strict, import-linter, and whether schemas/ is c
 	$(BIN)/kronik schemas --check
 
 faults: $(STAMP) ## Inflict every fault as often as docs/reliability.md says (an hour), and print its table
+	$(BIN)/python -m pytest -m deep tests/model
 	$(BIN)/python -m tests.faults --full $(ARGS)
 
 soak: $(STAMP) ## Random faults under random load: make soak MINUTES=10

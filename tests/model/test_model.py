@@ -30,8 +30,9 @@ QUICK = {
     "two runners' leases run out": Bounds(2, {"expire": 2}, cancels=False),
     "a crash and a lease": Bounds(2, {"expire": 1, "crash": 2}, cancels=False),
     "answers lost and a lease": Bounds(2, {"expire": 1, "lost": 2}, cancels=False),
+    "a cancel and a crash": Bounds(1, {"crash": 1}),
 }
-SLOW = {
+DEEP = {
     "any two faults": Bounds(2, ALL, cancels=False),
     "a cancel and a common fault": Bounds(1, COMMON),
     "a cancel, the reconciler's help and a dead runner": Bounds(1, {"crash": 1, "expire": 1}, sweeps=True),
@@ -44,10 +45,10 @@ def test_every_order_keeps_every_promise(bounds: Bounds, capsys: pytest.CaptureF
     explore(bounds, capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("by_hand")
-@pytest.mark.parametrize("bounds", SLOW.values(), ids=SLOW)
+@pytest.mark.parametrize("bounds", DEEP.values(), ids=DEEP)
 def test_every_order_of_more_keeps_every_promise(bounds: Bounds, capsys: pytest.CaptureFixture[str]) -> None:
     explore(bounds, capsys)
 
