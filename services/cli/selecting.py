@@ -20,6 +20,8 @@ class Selection:
 
     Parameters
     ----------
+    id
+        This run.
     job
         Of this job type; with ! before it, of any other.
     status
@@ -46,6 +48,7 @@ class Selection:
         NAME=VALUE: asked for with this param.
     """
 
+    id: Annotated[list[int] | None, Parameter(negative="")] = None
     job: Annotated[list[str] | None, Parameter(negative="")] = None
     status: Annotated[list[Status] | None, Parameter(negative="")] = None
     phase: Annotated[list[Phase] | None, Parameter(negative="")] = None
@@ -63,6 +66,7 @@ class Selection:
         """Raises BadUsage."""
         several = {"jobType": self.job, "status": self.status, "phase": self.phase, "triggeredBy": self.by}
         return [
+            *(("id", one) for one in self.id or ()),
             *((name, value) for name, values in several.items() for value in values or ()),
             ("from", instant(self.since) if self.since else None),
             ("to", instant(self.until) if self.until else None),

@@ -48,6 +48,7 @@ class RunFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: in its error. params: name and value; a number, true, false or null as JSON writes it.
     """
 
+    ids: tuple[int, ...] = ()
     job_types: tuple[str, ...] = ()
     not_job_types: tuple[str, ...] = ()
     statuses: tuple[Status, ...] = ()
@@ -111,6 +112,7 @@ _INSTANT = "an instant with its offset, like 2026-11-27T06:00:00Z"
 _TRUTH = "true or false"
 
 PARTS: Final[dict[str, _Part]] = {
+    "id": _Part("ids", _RunId, "a run's id, from 1 to 9007199254740991", True),
     "jobType": _Part("job_types", _Text, "a job type, like DAILY_MAINTENANCE, or with ! before it: not that one", True),
     "status": _Part("statuses", Status, "RUNNING, SUCCESS, PARTIAL or FAILED", True),
     "phase": _Part("phases", Phase, "queued, executing, retrying or finished", True),

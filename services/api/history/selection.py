@@ -8,6 +8,7 @@ has thousands of shapes, and each must be answered along an index that yields id
     triggeredBy ............. the same groups within whoever asked
     correlationId ........... the states within it
     rerunOf, param .......... their own indexes
+    id ...................... these runs, and no more
 
 What is left of the filter is looked at row by row along that way, so it costs as much as the narrowest way has rows.
 """
@@ -262,6 +263,8 @@ class _Select:
             found.append(f"run.triggered_by = ANY({self._arg(list(wanted.triggered_by), 'text[]')})")
         if wanted.correlation_id is not None and way != "correlation":
             found.append(f"run.correlation_id = {self._arg(wanted.correlation_id, 'text')}")
+        if wanted.ids:
+            found.append(f"run.id = ANY({self._arg(list(wanted.ids), 'bigint[]')})")
         if wanted.rerun_of is not None:
             found.append(f"run.rerun_of = {self._arg(wanted.rerun_of, 'bigint')}")
         for name, value in wanted.params[1:] if way == "param" else wanted.params:
@@ -294,6 +297,8 @@ class _Select:
 
     def _way(self) -> str:
         wanted = self._wanted
+        if wanted.ids:
+            return "ids"
         if wanted.params:
             return "param"
         if wanted.correlation_id is not None:

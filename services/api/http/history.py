@@ -11,6 +11,7 @@ from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from litestar.response import Stream
+from msgspec import Meta
 
 from services.api.access.store import Identity
 from services.api.as_of import AsOf, moment_of
@@ -32,6 +33,9 @@ Asked: TypeAlias = Request[Identity, Any, Any]
 JobTypes = Annotated[
     list[str] | None,
     QueryParameter(name="jobType", description="Several: any of them. With ! before it: not that one"),
+]
+Ids = Annotated[
+    list[Annotated[int, Meta(ge=1, le=2**53 - 1)]] | None, QueryParameter(name="id", description="Several: these runs")
 ]
 Statuses = Annotated[list[Status] | None, QueryParameter(name="status", description="Several: any of them")]
 Phases = Annotated[list[Phase] | None, QueryParameter(name="phase", description="Several: any of them")]
@@ -76,6 +80,7 @@ async def history(
     before: _Id = None,
     after: _Id = None,
     as_of: AsOf = None,
+    ids: Ids = None,
     job_type: JobTypes = None,
     status: Statuses = None,
     phase: Phases = None,
@@ -104,6 +109,7 @@ async def count(
     request: Asked,
     past: NamedDependency[History],
     as_of: AsOf = None,
+    ids: Ids = None,
     job_type: JobTypes = None,
     status: Statuses = None,
     phase: Phases = None,
@@ -132,6 +138,7 @@ async def export(
     past: NamedDependency[History],
     format: Annotated[exporting.Format, QueryParameter()] = "csv",
     as_of: AsOf = None,
+    ids: Ids = None,
     job_type: JobTypes = None,
     status: Statuses = None,
     phase: Phases = None,

@@ -159,6 +159,7 @@ def some_filter(chance: random.Random) -> RunFilter:
 
     since = BEGIN + timedelta(hours=chance.randrange(60))
     return RunFilter(
+        ids=maybe(tuple(chance.sample(range(1, 400), 150)), ()),
         job_types=maybe(tuple(chance.sample(JOBS, 2)), ()),
         not_job_types=maybe((chance.choice(JOBS),), ()),
         statuses=maybe(tuple(chance.sample(["RUNNING", "SUCCESS", "PARTIAL", "FAILED"], 2)), ()),
@@ -207,7 +208,8 @@ def selects(wanted: RunFilter, run: Run, all_runs: list[Run]) -> bool:
     unresolved = run.status == "FAILED" and run.cancelled_by is None and not good
     named = {"month": str(run.params.get("month")), "deep.x": str("deep" in run.params).lower()}
     return (
-        (not wanted.job_types or run.job_type in wanted.job_types)
+        (not wanted.ids or run.id in wanted.ids)
+        and (not wanted.job_types or run.job_type in wanted.job_types)
         and run.job_type not in wanted.not_job_types
         and (not wanted.statuses or run.status in wanted.statuses)
         and (not wanted.phases or run.phase in wanted.phases)

@@ -15,6 +15,7 @@ _INSTANTS = st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1),
 _UNIQUE = {"unique": True, "max_size": 3}
 _FILTERS = st.builds(
     RunFilter,
+    ids=st.lists(st.integers(1, 2**53 - 1), **_UNIQUE).map(tuple),
     job_types=st.lists(st.sampled_from(["A", "B_1", "C"]), **_UNIQUE).map(tuple),
     not_job_types=st.lists(st.sampled_from(["A", "D"]), **_UNIQUE).map(tuple),
     statuses=st.lists(st.sampled_from(["RUNNING", "SUCCESS", "PARTIAL", "FAILED"]), **_UNIQUE).map(tuple),

@@ -13,10 +13,12 @@ from services.api.commands import bulk
 from services.api.commands.bulk import Command
 from services.api.history import queries
 from services.api.history.queries import Pool
+from services.api.history.run_filter import ALL
 from services.api.panel.pages.asking import HOME, Asked, definitions_of, voice_of
 from services.api.panel.rendering import render, to
 from services.api.panel.views import bulk as views
 from services.api.panel.views import filters, rows
+from services.api.problems import INVALID, Problem
 from services.log.append import EventLog
 
 _SHOWN: Final = 100
@@ -34,6 +36,8 @@ async def new(
     definitions = definitions_of(await queries.jobs(pool))
     given = list(request.query_params.multi_items())
     wanted, bad = filters.read(given)
+    if wanted == ALL:
+        raise Problem(INVALID, voice.text("No runs are chosen: choose some in the history, or filter it."))
     plan = await bulk.plan(pool, command, wanted)
     shown = await queries.history(pool, wanted, limit=_SHOWN)
     return render(

@@ -104,13 +104,14 @@ if (document.body.hasAttribute("data-live")) {
 
 /** "7 new runs ↑": what is held back comes with a click. */
 document.addEventListener("kronik:news", ({ target, detail }) => {
-  const words = target.dataset.news;
+  const words = detail === 1 ? target.dataset.new : target.dataset.news;
   let pill = target.previousElementSibling?.matches(".pill") ? target.previousElementSibling : null;
   if (!detail || !words) return pill?.remove();
   if (!pill) {
     pill = document.createElement("button");
     pill.className = "pill";
     pill.type = "button";
+    pill.dataset.added = "";
     pill.addEventListener("click", () => location.reload());
     target.before(pill);
   }

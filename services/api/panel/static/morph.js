@@ -3,7 +3,7 @@
 
 export function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || idOf(old) !== idOf(fresh)) {
     old.replaceWith(fresh);
     return;
   }
@@ -25,22 +25,33 @@ function morphAttributes(old, fresh) {
   }
 }
 
+/** The attribute: the property of a form is whatever field of it is called "id". */
+function idOf(node) {
+  return node?.getAttribute?.("id") ?? null;
+}
+
+/** Behind what a script has added to the page, which stays where it is. */
+function past(node) {
+  while (node?.matches?.("[data-added]")) node = node.nextSibling;
+  return node;
+}
+
 /** Children with an id are matched by it wherever they stand (rows move down), the others by their place. */
 function morphChildren(old, fresh) {
-  const named = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
-  let place = old.firstChild;
+  const named = new Map([...old.children].filter(idOf).map((child) => [idOf(child), child]));
+  let place = past(old.firstChild);
   for (const wanted of [...fresh.childNodes]) {
-    const known = wanted.id ? named.get(wanted.id) : place?.id ? null : place;
+    const known = idOf(wanted) ? named.get(idOf(wanted)) : idOf(place) ? null : place;
     if (!known) {
       old.insertBefore(wanted, place);
       continue;
     }
-    if (known === place) place = place.nextSibling;
+    if (known === place) place = past(place.nextSibling);
     else old.insertBefore(known, place);
     morph(known, wanted);
   }
   while (place) {
-    const next = place.nextSibling;
+    const next = past(place.nextSibling);
     place.remove();
     place = next;
   }
@@ -57,14 +68,15 @@ function isHeld(list) {
   );
 }
 
-/** Rows that are there are renewed where they stand; new ones are counted, and come when they are asked for. */
+/** Rows that are there are renewed where they stand, but those that were chosen; new ones are counted, and come when
+ * they are asked for. */
 function morphHeld(old, fresh) {
   const rows = "tr[id], li[id]";
   let news = 0;
   for (const wanted of fresh.querySelectorAll(rows)) {
     const known = old.querySelector(`#${CSS.escape(wanted.id)}`);
-    if (known) morph(known, wanted);
-    else news += 1;
+    if (!known) news += 1;
+    else if (!known.querySelector("input:checked")) morph(known, wanted);
   }
   old.dispatchEvent(new CustomEvent("kronik:news", { bubbles: true, detail: news }));
 }

@@ -65,6 +65,8 @@ def chips(path: str, wanted: RunFilter, definitions: Mapping[str, JobDefined], v
 
 def _said(name: str, value: str, definitions: Mapping[str, JobDefined], voice: Voice) -> str:
     match name:
+        case "id":
+            return voice.text("run %(id)s", id=value)
         case "job":
             job_type = value.removeprefix("!")
             named = title(job_type, definitions.get(job_type), voice)
@@ -113,6 +115,7 @@ def _phase(value: str, voice: Voice) -> str:
 
 
 _MAY_BE: Final = {
+    "id": "4711",
     "status": "RUNNING, SUCCESS, PARTIAL, FAILED",
     "phase": "queued, executing, retrying, finished",
     "open": "true, false",
