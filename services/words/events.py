@@ -26,6 +26,7 @@ from kronik.in_force import FIELDS
 from msgspec import Struct
 
 from services.words.language import marked
+from services.words.sentences import known, said
 from services.words.voice import Voice
 
 Tone = Literal["success", "warning", "error", "info"]
@@ -57,16 +58,20 @@ def told(event: AnyEvent | Unknown | BadTrigger, voice: Voice) -> Told:
         case Completed():
             return _completed(event, voice)
         case Failed():
-            return Told(voice.text("Failed"), _error(event.error_type, event.error), "error")
+            return Told(voice.text("Failed"), _error(event.error_type, event.error, voice), "error")
         case Cancelled():
             return Told(voice.text("Cancelled by %(who)s", who=voice.who(event.by)), "", "error")
         case SlotFired():
             return Told(voice.text("It was time for a run"), voice.moment(event.scheduled_for), "info")
         case TriggerRefused():
-            return Told(voice.text("%(who)s was refused a run", who=voice.who(event.by)), event.reason, "warning")
+            return Told(
+                voice.text("%(who)s was refused a run", who=voice.who(event.by)), said(event.reason, voice), "warning"
+            )
         case SlotSkipped():
             return Told(
-                why_no_run(event.outcome, voice), f"{voice.moment(event.scheduled_for)}: {event.reason}", "warning"
+                why_no_run(event.outcome, voice),
+                f"{voice.moment(event.scheduled_for)}: {said(event.reason, voice)}",
+                "warning",
             )
         case JobDefined():
             return Told(voice.text("A runner announced the job"), _cron(event.schedule), "info")
@@ -92,11 +97,13 @@ def _asked(event: Triggered, voice: Voice) -> str:
 
 
 def _next(event: Retrying, voice: Voice) -> str:
-    return f"{_error(event.error_type, event.error)}\n{voice.text('Next attempt')} {voice.clock(event.retry_at)}"
+    return f"{_error(event.error_type, event.error, voice)}\n{voice.text('Next attempt')} {voice.clock(event.retry_at)}"
 
 
-def _error(kind: str, text: str) -> str:
-    """The kind in front, unless the text begins with it already."""
+def _error(kind: str, text: str, voice: Voice) -> str:
+    """The kind in front, unless the text begins with it already, or is a sentence of our own."""
+    if (ours := known(text, voice)) is not None:
+        return ours
     return text if not kind or text.startswith(kind) else f"{kind}: {text}"
 
 
@@ -110,7 +117,7 @@ def _abandoned(event: Abandoned, voice: Voice) -> str:
             why = voice.text("The job did not stop in time.")
         case _:
             assert_never(event.reason)
-    return f"{why}\n{event.detail}" if event.detail else why
+    return f"{why}\n{said(event.detail, voice)}" if event.detail else why
 
 
 def _completed(event: Completed, voice: Voice) -> Told:

@@ -141,7 +141,7 @@ def test_a_row_of_the_history() -> None:
 def test_a_result_that_is_no_object_is_no_reason_to_fail(text: str | None) -> None:
     run = a_run(result_summary=text)
     rows.rows([run], {"DAILY_MAINTENANCE": definition(show=DAILY_SHOW)}, DA)
-    run_views.run_view(run, definition(show=DAILY_SHOW), ALONE, None, "", DA)
+    run_views.run_view(run, job("DAILY_MAINTENANCE", show=DAILY_SHOW), None, ALONE, None, "", DA)
 
 
 def test_a_skipped_slot_says_why() -> None:
@@ -317,3 +317,22 @@ def test_what_was_typed_becomes_params_and_what_cant_be_read_is_said() -> None:
 )
 def test_what_is_wrong_is_said_in_the_readers_language(problem: str, allowed: Any, danish: str) -> None:
     assert fields.said(Misfit("x", problem, allowed), DA) == danish
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        (None, None, "Kl. 02:00 (0 2 * * * Europe/Copenhagen)"),
+        ("30 3 * * *", "30 3 * * *", "Kl. 03:30 (30 3 * * * Europe/Copenhagen), sat af Birgitte"),
+        (None, "30 3 * * *", "Kl. 02:00 (0 2 * * * Europe/Copenhagen); den er en anden nu"),
+    ],
+)
+def test_a_run_of_a_slot_says_which_schedule_held_for_it(then: str | None, now: str | None, said: str) -> None:
+    was, is_ = (
+        job("A", ScheduleChanged(by="ADMIN:1", expression=one) if one else None, schedule=NIGHTLY)
+        for one in (then, now)
+    )
+    run = a_run(scheduled_for=NOW)
+    view = run_views.run_view(run, is_, was, ALONE, None, "", DA)
+    assert [fact.text for fact in view.facts if fact.label == "Efter tidsplanen"] == [said]
+    assert not [one for one in run_views.run_view(a_run(), is_, None, ALONE, None, "", DA).facts if "plan" in one.label]

@@ -14,7 +14,7 @@ from litestar.response import Stream
 from services.api import job_log
 from services.api.as_of import find_then
 from services.api.history import overview, queries
-from services.api.history.queries import JobRun, Pool
+from services.api.history.queries import DefinedJob, JobRun, Pool
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Moment
 from services.api.job_log import Page, Tails
@@ -66,7 +66,8 @@ async def run(
         log_left_out=said.total - len(said.lines) + said.not_passed_on,
         run=views.run_view(
             found,
-            definition,
+            job,
+            await _then(pool, found),
             await overview.neighbours(pool, found, moment),
             usual,
             await _why_queued(pool, found, definition, usual, moment, voice),
@@ -121,6 +122,13 @@ async def log_file(past: NamedDependency[History], run_id: RunId) -> Stream:
 
     headers = {"Content-Disposition": f'attachment; filename="run-{run_id}.log"'}
     return Stream(lines(), media_type="text/plain; charset=utf-8", headers=headers)
+
+
+async def _then(pool: Pool, run: JobRun) -> DefinedJob | None:
+    """The job as it was when a slot asked for this run; None where it was no slot."""
+    if run.scheduled_for is None:
+        return None
+    return await queries.job(pool, run.job_type, Moment(run.id, run.triggered_at))
 
 
 async def _said(log: EventLog, tails: Tails, run: JobRun, moment: Moment | None) -> Page:

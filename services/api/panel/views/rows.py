@@ -12,6 +12,7 @@ from services.api.history.queries import JobRun, Slot
 from services.api.panel.views.signs import Sign, error_of, in_a_line, sign, title
 from services.words.events import why_no_run
 from services.words.moments import When
+from services.words.sentences import said
 from services.words.voice import Voice
 
 SHORT_LIMIT: Final = 120
@@ -33,7 +34,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
-    """A slot that did not become a run. why: in the reader's language; reason: in the scheduler's own words."""
+    """A slot that did not become a run. why: in short; reason: what was so then."""
 
     job_type: str
     title: str
@@ -89,7 +90,7 @@ def skipped(slots: Sequence[Slot], definitions: dict[str, JobDefined], voice: Vo
             title=title(slot.job_type, definitions.get(slot.job_type), voice),
             when=voice.when(slot.scheduled_for),
             why=why_no_run(slot.outcome, voice),
-            reason=slot.reason,
+            reason=said(slot.reason, voice),
         )
         for slot in slots
     ]

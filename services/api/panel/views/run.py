@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from kronik import in_force
 from kronik.events import (
     Abandoned,
     Cancelled,
@@ -19,10 +20,11 @@ from kronik.events import (
 from msgspec import Struct
 
 from services.api.history.overview import Neighbours
-from services.api.history.queries import JobRun
+from services.api.history.queries import DefinedJob, JobRun
 from services.api.job_log import Line
 from services.api.panel.views.rows import result_of
 from services.api.panel.views.signs import Sign, error_of, sign, title
+from services.infra.schedule_words import in_words
 from services.words import events
 from services.words.events import Told
 from services.words.figures import Figure
@@ -86,12 +88,15 @@ class RunView(Struct, frozen=True, kw_only=True):
 
 def run_view(
     run: JobRun,
-    definition: JobDefined | None,
+    job: DefinedJob | None,
+    then: DefinedJob | None,
     near: Neighbours,
     usual: int | None,
     why_queued: str,
     voice: Voice,
 ) -> RunView:
+    """job: its job; then: as it was when a slot asked for it."""
+    definition = job.definition if job else None
     show = definition.show if definition else ()
     return RunView(
         id=run.id,
@@ -100,7 +105,7 @@ def run_view(
         sign=sign(run, voice),
         took=_took(run, voice),
         usual=voice.span(usual) if usual is not None else "",
-        facts=tuple(_facts(run, voice)),
+        facts=tuple(_facts(run, job, then, voice)),
         why_queued=why_queued,
         error=error_of(run, voice),
         traceback=run.traceback or "",
@@ -125,10 +130,12 @@ def _took(run: JobRun, voice: Voice) -> str:
     return ""
 
 
-def _facts(run: JobRun, voice: Voice) -> Iterable[Fact]:
+def _facts(run: JobRun, job: DefinedJob | None, then: DefinedJob | None, voice: Voice) -> Iterable[Fact]:
     yield Fact(voice.text("Asked for"), voice.text("by %(who)s", who=voice.who(run.triggered_by)))
     if run.scheduled_for:
         yield Fact(voice.text("Planned for"), when=voice.when(run.scheduled_for))
+    if then and then.schedule:
+        yield Fact(voice.text("By the schedule"), _schedule(then, job, voice))
     if run.phase != "queued":
         yield Fact(voice.text("Started"), when=voice.when(run.started_at, seconds=True))
     if run.completed_at:
@@ -141,6 +148,19 @@ def _facts(run: JobRun, voice: Voice) -> Iterable[Fact]:
         yield Fact(voice.text("Asked to stop"), voice.text("by %(who)s", who=voice.who(run.cancel_requested_by)))
     if run.rerun_of:
         yield Fact(voice.text("Repeats"), run=run.rerun_of)
+
+
+def _schedule(then: DefinedJob, job: DefinedJob | None, voice: Voice) -> str:
+    """`Kl. 02:00 (0 2 * * * Europe/Copenhagen), set by Birgitte; it is another now`."""
+    held = then.schedule
+    assert held is not None
+    said = f"{in_words(held, voice.language.code)} ({held.expression} {held.tz})"
+    if (by := in_force.came_from(then.change)["expression"]) != in_force.CODE:
+        said += ", " + voice.text("set by %(who)s", who=voice.who(by))
+    now = job.schedule if job else None
+    if now is None or (now.expression, now.tz) != (held.expression, held.tz):
+        said += "; " + voice.text("it is another now")
+    return said
 
 
 def why_queued(

@@ -11,6 +11,7 @@ from services.api.history.queries import DefinedJob
 from services.api.panel.views import jobs
 from services.api.problems import NO_SCHEDULE, Problem
 from services.infra.schedule_words import in_words
+from services.words import sentences
 from services.words.moments import When, when
 from services.words.voice import Voice
 
@@ -76,5 +77,5 @@ def said(problem: Exception, voice: Voice) -> str:
         case "tz":
             return voice.text("There is no such time zone.")
         case "cron":
-            return voice.text("This can't be a schedule: %(why)s", why=problem.errors[0].problem)
+            return voice.text("This can't be a schedule: %(why)s", why=sentences.said(problem.errors[0].problem, voice))
     return problem.detail

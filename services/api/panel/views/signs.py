@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from services.api.history.overview import Bar
 from services.api.history.queries import JobRun
+from services.words.sentences import said
 from services.words.voice import Voice
 
 Kind = Literal["success", "partial", "failed", "cancelled", "queued", "executing", "retrying"]
@@ -92,10 +93,10 @@ def title(job_type: str, definition: JobDefined | None, voice: Voice) -> str:
 
 
 def error_of(run: JobRun, voice: Voice) -> str:
-    """Its error; of a cancelled run who cancelled it, by name."""
+    """Its error, in the reader's language where it is Kronik's own; of a cancelled run who cancelled it, by name."""
     if run.cancelled_by:
         return voice.text("Cancelled by %(who)s", who=voice.who(run.cancelled_by))
-    return run.error_message or ""
+    return said(run.error_message or "", voice)
 
 
 def in_a_line(text: str, limit: int) -> str:

@@ -14,6 +14,7 @@ from services.api.history.run_filter import State
 from services.api.panel.views.signs import in_a_line, title
 from services.words.language import marked
 from services.words.moments import When
+from services.words.sentences import said
 from services.words.voice import Voice
 
 Period = Literal["night", "12h", "24h", "7d"]
@@ -150,7 +151,7 @@ def _grouped(failures: Sequence[Failure], definitions: dict[str, JobDefined], vo
         Group(
             job_type=job_type,
             title=title(job_type, definitions.get(job_type), voice),
-            error=in_a_line(same[0].error, _ERROR_LIMIT),
+            error=in_a_line(said(same[0].error, voice), _ERROR_LIMIT),
             count=len(same),
             newest=max(one.id for one in same),
         )
