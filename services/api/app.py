@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import asyncpg
 from litestar import Litestar, Router
-from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
@@ -31,8 +30,10 @@ from services.api.http.bulk import bulk_router
 from services.api.http.history import history_router
 from services.api.http.jobs import JobController
 from services.api.http.ledger import ledger_router
+from services.api.http.order import order
 from services.api.http.replay import ReplayController
 from services.api.http.runs import RunController
+from services.api.http.wanted import wanted
 from services.api.job_log import Tails
 from services.api.openapi import served
 from services.api.panel.shared import Shared
@@ -51,8 +52,6 @@ from services.log.protocol import harden
 
 log = logs.get()
 
-_AS_IT_COMES: Final = ["^/api/admin/events", "/log\\.txt$", "^/api/admin/job-run/export"]
-"""What is not compressed: it has to reach who reads it piece by piece."""
 BODY_LIMIT: Final = 512 * 1024
 """Bytes of a request's body; params may take half of it."""
 
@@ -111,7 +110,6 @@ def create_app(
         dependencies=_dependencies(),
         exception_handlers=panel.HANDLERS,
         response_headers=security.HEADERS,
-        compression_config=_compression(),
         request_max_body_size=BODY_LIMIT,
         openapi_config=_openapi(),
         plugins=[ClosedStructs()],
@@ -124,10 +122,6 @@ def create_app(
     return app
 
 
-def _compression() -> CompressionConfig:
-    return CompressionConfig(backend="gzip", gzip_compress_level=5, minimum_size=1_000, exclude=_AS_IT_COMES)
-
-
 def _dependencies() -> dict[str, Provide]:
     def from_state(name: str) -> Provide:
         def provide(state: State) -> Any:
@@ -137,7 +131,8 @@ def _dependencies() -> dict[str, Provide]:
 
     names = ("pool", "log", "changes", "past", "stop", "workshop", "pulse", "tails")
     provided = {name: from_state(name) for name in names}
-    return {**provided, "identity": Provide(provide_identity, sync_to_thread=False)}
+    asked = {"wanted": Provide(wanted), "order": Provide(order)}
+    return {**provided, **asked, "identity": Provide(provide_identity, sync_to_thread=False)}
 
 
 def _admin_api() -> Router:

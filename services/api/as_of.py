@@ -11,7 +11,7 @@ from services.api.history import queries, stream
 from services.api.history.queries import JobRun
 from services.api.history.selection import Moment
 from services.api.past import History, unknown
-from services.api.problems import BEFORE_HISTORY, Problem, invalid
+from services.api.problems import BEFORE_HISTORY, TO_COME, Problem, invalid
 from services.log import jetstream
 
 AsOf = Annotated[
@@ -50,7 +50,8 @@ async def find_then(past: History, run_id: int, moment: Moment) -> JobRun:
 async def _at_sequence(past: History, sequence: int) -> Moment:
     position = (await queries.position(past.pool)).sequence
     if sequence > position:
-        raise invalid("asOf", f"event {sequence} is not in the history, which stands at event {position}")
+        detail = f"event {sequence} is not in the history, which stands at event {position}"
+        raise invalid("asOf", detail, TO_COME)
     stored = await jetstream.stored_at(past.log.connection, sequence) if sequence else None
     if stored is not None:
         return Moment(sequence, stored.time)
@@ -62,7 +63,7 @@ async def _at_sequence(past: History, sequence: int) -> Moment:
 
 async def _at_instant(past: History, instant: datetime) -> Moment:
     if instant > past.log.clock.now():
-        raise invalid("asOf", f"{instant.isoformat()} is still to come")
+        raise invalid("asOf", f"{instant.isoformat()} is still to come", TO_COME)
     position = (await queries.position(past.pool)).sequence
     following = await stream.first_after(past.log.connection, instant)
     sequence = position if following is None else min(position, following - 1)

@@ -34,7 +34,7 @@ class Kind(Struct, frozen=True):
 
 MALFORMED = Kind("malformed-body", "The body is not valid JSON", 400)
 INVALID = Kind("invalid-request", "The request is not valid", 400)
-INVALID_PARAMS = Kind("invalid-params", "The params do not fit the job", 400)
+INVALID_PARAMS = Kind("invalid-params", "The params do not fit the job", 409)
 UNKNOWN_JOB_TYPE = Kind("unknown-job-type", "There is no such job type", 404)
 NOT_SIGNED_IN = Kind("not-signed-in", "Sign in or send a token", 401)
 NOT_ALLOWED = Kind("not-allowed", "This account may not do that", 403)
@@ -42,6 +42,7 @@ CROSS_SITE = Kind("cross-site", "The request came from another site", 403)
 LINK_USED_UP = Kind("link-used-up", "This link does not sign in any more", 403)
 UNKNOWN_RUN = Kind("unknown-run", "There is no such run", 404)
 UNKNOWN_BULK = Kind("unknown-bulk", "There is no such work", 404)
+TOO_MANY_DAYS = Kind("too-many-days", "Too many days at once", 409)
 TOO_MANY_RUNS = Kind("too-many-runs", "The filter selects too many runs", 409)
 BULK_ENDED = Kind("bulk-ended", "The work has ended", 409)
 NOT_FOUND = Kind("not-found", "There is nothing here", 404)
@@ -50,6 +51,8 @@ RUN_FINISHED = Kind("run-finished", "The run is finished", 409)
 RUN_NOT_FINISHED = Kind("run-not-finished", "The run is not finished", 409)
 JOB_RETIRED = Kind("job-retired", "The job is out of use", 409)
 QUEUE_FULL = Kind("queue-full", "As many runs of the job wait as may", 409)
+UNFIT_SCHEDULE = Kind("unfit-schedule", "This can't be a schedule", 409)
+NOT_NOW = Kind("not-now", "This can't be done now", 409)
 NO_SCHEDULE = Kind("no-schedule", "The job has no schedule", 409)
 PARAMS_UNKNOWN = Kind("params-unknown", "The run's params are not known", 409)
 BUSY = Kind("busy", "Somebody else is changing this", 409)
@@ -67,7 +70,8 @@ REPLAY_RUNNING = Kind("replay-running", "One is running already", 409)
 NOT_RUNNING = Kind("not-running", "None is running", 409)
 EXPORTS_BUSY = Kind("exports-busy", "Too many exports at once", 503)
 TOO_SLOW = Kind("query-too-slow", "The question takes too long", 503)
-BEFORE_HISTORY = Kind("before-history", "The history begins later", 400)
+BEFORE_HISTORY = Kind("before-history", "The history begins later", 404)
+TO_COME = Kind("to-come", "The history has not come so far", 404)
 HISTORY_AWAY = Kind("history-unavailable", "The history can't be read", 503)
 
 _BY_STATUS: Final = {kind.status: kind for kind in (INVALID, NOT_SIGNED_IN, NOT_FOUND, WRONG_METHOD, TOO_LARGE)}
@@ -248,8 +252,8 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
         400: "Something in the request is wrong; `errors` names the fields and what they may be",
         401: "No session and no token",
         403: "The account's role does not allow it, or the request came from another site",
-        404: "There is no such run or job type",
-        409: "It can't be done in the present state",
+        404: "There is no such run, job type or moment of the history",
+        409: "It can't be done in the present state, or the job does not take it",
         413: "The body is too large",
         429: "Too many wrong tokens came from this address: `Retry-After` says when to try again",
         503: "NATS or Postgres is away",

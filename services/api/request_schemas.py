@@ -32,9 +32,14 @@ class ClosedStructs(OpenAPISchemaPlugin):
 
 
 def refuse_lookalikes(body: bytes, request: type[Struct]) -> None:
-    """Litestar takes `"1"` for true and `"5"` for five. Raises Problem, by the field's name, where a type is wrong."""
+    """Litestar takes `"1"` for true and `"5"` for five. Raises Problem, by the field's name, where a type is wrong.
+
+    `5.0` is the integer 5, as in JSON Schema.
+    """
     try:
-        msgspec.json.decode(body, type=request)
+        fields = msgspec.json.decode(body, type=dict[str, Any])
+        whole = {name: int(one) if isinstance(one, float) and one.is_integer() else one for name, one in fields.items()}
+        msgspec.convert(whole, request)
     except msgspec.ValidationError as error:
         found = _WHERE.fullmatch(str(error))
         raise invalid(found["field"] if found else "body", found["problem"] if found else str(error)) from error

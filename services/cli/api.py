@@ -81,7 +81,7 @@ class Api:
         if answer.status_code >= _SERVER_ERROR:
             raise Unreachable(f"{self._client.base_url} answered {answer.status_code}: {_problem(answer)}")
         if not answer.is_success:
-            raise Refused(_problem(answer), conflict=answer.status_code == _CONFLICT)
+            raise Refused(_problem(answer), conflict=answer.status_code == _CONFLICT and not _fields(answer))
 
     def _unreachable(self, error: httpx.HTTPError) -> Unreachable:
         return Unreachable(f"{self._client.base_url} does not answer: {error}")
@@ -135,10 +135,18 @@ def _problem(answer: httpx.Response) -> str:
     words = str(problem.get("detail") or problem.get("title") or answer.reason_phrase)
     allowed = [
         f"{each['field']} may be {listed}"
-        for each in problem.get("errors") or []
-        if isinstance(each, dict) and (listed := _listed(each.get("allowed"))) and listed not in words
+        for each in _fields(answer)
+        if (listed := _listed(each.get("allowed"))) and listed not in words
     ]
     return "; ".join([words, *allowed])
+
+
+def _fields(answer: httpx.Response) -> list[dict[str, Any]]:
+    """Those that a problem complains about: where there are any, it is what was asked that makes no sense."""
+    try:
+        return [each for each in answer.json().get("errors") or [] if isinstance(each, dict)]
+    except (ValueError, AttributeError):
+        return []
 
 
 def _listed(allowed: object) -> str:

@@ -134,4 +134,5 @@ def provide_identity(request: Request[Identity, Any, Any]) -> Identity:
     return identity
 
 
-gate: Final = DefineMiddleware(Gate)
+gate: Final = DefineMiddleware(Gate, exclude_http_methods=[])
+"""OPTIONS tells who is nobody nothing, like every other method."""

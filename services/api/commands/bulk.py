@@ -188,7 +188,8 @@ async def judge(pool: Pool, command: Command, run_ids: list[int]) -> list[tuple[
 
 async def _judged(pool: Pool, command: Command, wanted: RunFilter) -> list[tuple[int, str | None]]:
     if wanted == run_filter.ALL:
-        raise invalid("filter", "is missing: say which runs are meant", allowed="at least one parameter of a filter")
+        problem = "is missing, and every run would be meant: say which are"
+        raise invalid("filter", problem, TOO_MANY_RUNS, "at least one parameter of a filter")
     asked = selection.ids(wanted, LIMIT + 1)
     ids = [row["id"] for row in await pool.fetch(asked.text, *asked.values)]
     if len(ids) > LIMIT:

@@ -1,5 +1,6 @@
 """Changing when a job runs by itself: field by field, paused, resumed. Its plan shows the slots that follow from it."""
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -15,7 +16,7 @@ from services.api.access.store import Identity
 from services.api.commands.plan import Plan
 from services.api.history.queries import DefinedJob
 from services.api.past import History
-from services.api.problems import BUSY, NO_SCHEDULE, Problem, invalid
+from services.api.problems import BUSY, INVALID, NO_SCHEDULE, NOT_NOW, UNFIT_SCHEDULE, Problem, invalid
 from services.infra import slots
 from services.infra.schedule_words import in_words
 from services.log.append import Appended, EventLog, Expected
@@ -26,10 +27,12 @@ _ZONE = "Europe/Copenhagen"
 _QUEUE = {"max_queued", "when_full"}
 _GIVEN = ("tz", "catch_up", "overlap", "deadline_ms", *sorted(_QUEUE))
 
+_WRITTEN = re.compile("^ *[0-9A-Za-z*/,#-]+( +[0-9A-Za-z*/,#-]+){4} *$")
+
 # Shown alone: `slots.check` refuses the same, and says why in words. Litestar takes keywords from `extra`.
 _CRON: dict[str, Any] = {
-    "description": "minute hour day-of-month month weekday, each within its limits; 400 for what can't be a schedule",
-    "extra": {"pattern": "^ *[0-9A-Za-z*/,#-]+( +[0-9A-Za-z*/,#-]+){4} *$"},
+    "description": "minute hour day-of-month month weekday, each within its limits; 409 for what can't be a schedule",
+    "extra": {"pattern": _WRITTEN.pattern},
 }
 _TZ: dict[str, Any] = {"extra": {"enum": sorted(slots.zones())}}
 
@@ -157,7 +160,11 @@ def _check(schedule: Schedule | None) -> None:
         if schedule is not None:
             slots.check(schedule.expression, schedule.tz)
     except slots.InvalidSchedule as error:
-        raise invalid("cron" if error.field == "expression" else "tz", str(error).partition(": ")[2]) from error
+        problem = str(error).partition(": ")[2]
+        if error.field == "tz":
+            raise invalid("tz", problem) from error
+        kind = UNFIT_SCHEDULE if _WRITTEN.fullmatch(schedule.expression if schedule else "") else INVALID
+        raise invalid("cron", problem, kind) from error
 
 
 def _pause(present: ScheduleChanged | None, wanted: ScheduleRequest, by: str, now: datetime) -> Pause | None:
@@ -171,8 +178,8 @@ def _pause(present: ScheduleChanged | None, wanted: ScheduleRequest, by: str, no
     if wanted.paused is False or (wanted.paused is UNSET and held is None):
         if any(more.values()):
             field = "pausedUntil" if more.get("until") else "pauseReason"
-            raise invalid(field, "the job is not paused; send it with paused: true")
+            raise invalid(field, "the job is not paused; send it with paused: true", NOT_NOW)
         return None
     if isinstance(wanted.paused_until, datetime) and wanted.paused_until <= now:
-        raise invalid("pausedUntil", "is in the past")
+        raise invalid("pausedUntil", "is in the past", NOT_NOW)
     return msgspec.structs.replace(held or Pause(by=by), **more)

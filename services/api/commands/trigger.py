@@ -24,6 +24,7 @@ from services.api.problems import (
     JOB_RETIRED,
     KEY_REUSED,
     QUEUE_FULL,
+    TOO_LARGE,
     UNKNOWN_JOB_TYPE,
     FieldError,
     Problem,
@@ -172,7 +173,7 @@ def check_params(definition: JobDefined, params: dict[str, Any]) -> None:
     """Raises a problem that names every field which the job's schema refuses."""
     size = len(msgspec.json.encode(params))
     if size > PARAMS_BYTES:
-        raise invalid("params", f"{size} bytes of JSON", INVALID_PARAMS, f"at most {PARAMS_BYTES} bytes")
+        raise invalid("params", f"{size} bytes of JSON", TOO_LARGE, f"at most {PARAMS_BYTES} bytes")
     errors = _misfits(definition, params)
     if errors:
         detail = f"{definition.job_type} does not take these params: "

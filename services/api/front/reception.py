@@ -80,6 +80,14 @@ def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return given if _ID.fullmatch(given) else uuid.uuid4().hex.encode()
 
 
+def _with_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """`Allow`: whoever answered knows nothing of HEAD, which is GET here."""
+    if name.lower() != b"allow":
+        return name, value
+    methods = {method.strip() for method in value.split(b",")}
+    return name, b", ".join(sorted(methods | ({b"HEAD"} if b"GET" in methods else set())))
+
+
 _SECURITY: Final = {name.lower().encode(): value.encode() for name, value in security.HEADERS.items()}
 
 
@@ -88,7 +96,7 @@ def _stamped(send: Send, request_id: bytes) -> Send:
 
     async def send_on(message: Message) -> None:
         if message["type"] == "http.response.start":
-            given = list(message["headers"])
+            given = [_with_head(name, value) for name, value in message["headers"]]
             names = {name.lower() for name, _ in given}
             missing = [(name, value) for name, value in _SECURITY.items() if name not in names]
             message["headers"] = [*given, *missing, (REQUEST_ID, request_id)]

@@ -26,11 +26,10 @@ _MOST_DIGITS: Final = 20
 
 
 class Parameter(Struct, frozen=True):
-    """type: of its value; several: it may be given more than once; values: those it may have, where they are listed."""
+    """type: of its value; several: it may be given more than once."""
 
     type: str
     several: bool
-    values: tuple[str, ...] = ()
 
 
 class Rules(Struct, frozen=True):
@@ -39,9 +38,12 @@ class Rules(Struct, frozen=True):
     query: Mapping[str, Parameter]
     path: Mapping[str, Parameter]
 
+    def filters(self, name: str) -> bool:
+        """Whether it is a part of a filter, which is read by its own rules; `param.NAME` is one of many names."""
+        return self.query.keys() >= run_filter.PARTS.keys() and run_filter.is_part(name)
+
     def knows(self, name: str) -> bool:
-        """Where runs can be filtered, `param.NAME` is one of many names."""
-        return name in self.query or (self.query.keys() >= run_filter.PARTS.keys() and run_filter.is_part(name))
+        return name in self.query or self.filters(name)
 
 
 def rules_of(document: Mapping[str, Any]) -> dict[tuple[str, str], Rules]:
@@ -65,7 +67,7 @@ def _parameter(schema: Mapping[str, Any]) -> Parameter:
         types = either.get("type", "null")
         for type in (one for one in ([types] if isinstance(types, str) else types) if one != "null"):
             one = either["items"] if type == "array" else either
-            return Parameter(one.get("type", "string"), type == "array", tuple(one.get("enum", ())))
+            return Parameter(one.get("type", "string"), type == "array")
     return Parameter("string", False)
 
 
@@ -75,6 +77,9 @@ def strict(app: ASGIApp) -> ASGIApp:
     async def check(scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[Any, Any, Any] = Request(scope, receive, send)
         rules: dict[tuple[str, str], Rules] = request.app.state.rules
+        if request.method == "OPTIONS":
+            await _tell_methods({method for method, path in rules if path == scope["path_template"]}, send)
+            return
         if (found := rules.get((request.method, scope["path_template"]))) is not None:
             _check_query(found, list(request.query_params.multi_items()))
             for name, value in request.scope["path_params"].items():
@@ -84,6 +89,13 @@ def strict(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send)
 
     return check
+
+
+async def _tell_methods(methods: set[str], send: Send) -> None:
+    """Litestar tells those of one handler alone."""
+    headers = [(b"allow", ",".join({*methods, "OPTIONS"}).encode())]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _check_query(rules: Rules, given: list[tuple[str, str]]) -> None:
@@ -97,6 +109,8 @@ def _check_query(rules: Rules, given: list[tuple[str, str]]) -> None:
     for name, value in given:
         if name in rules.query:
             _check_written(name, value, rules.query[name])
+        if value == "null" and not rules.filters(name):  # Litestar takes it for nothing given
+            raise invalid(name, "'null' is not one of its values")
 
 
 def _unknown(names: list[str], known: list[str]) -> Problem:
@@ -108,8 +122,6 @@ def _unknown(names: list[str], known: list[str]) -> Problem:
 
 def _check_written(name: str, value: str, parameter: Parameter) -> None:
     """Raises Problem."""
-    if value == "null" and parameter.values and value not in parameter.values:  # Litestar takes it for nothing given
-        raise invalid(name, "'null' is not one of its values", allowed=list(parameter.values))
     form, problem = _WRITTEN.get(parameter.type, (None, ""))
     if form is not None and not (form.fullmatch(value) and len(value) <= _MOST_DIGITS):
         raise invalid(name, f"{value[:80]!r} {problem}", allowed=ALLOWED.get(name, f"{parameter.type}"))

@@ -75,7 +75,7 @@ async def page(
     found = [_shown(row) for row in await pool.fetch(asked.text, *asked.values)]
     more = len(found) > limit
     if place is None or place.direction == "older":
-        return Page(found[:limit], older=more, newer=place is not None)
+        return Page(found[:limit], older=more, newer=place is not None and place.end is None)
     return Page(found[:limit][::-1], older=True, newer=more)
 
 

@@ -46,10 +46,11 @@ class Statement(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """Where a page begins: behind this run, towards older or newer ones."""
+    """Where a page begins: behind this run, towards older or newer ones. end: none so far as this run."""
 
     id: int
     direction: Direction = "older"
+    end: int | None = None
 
 
 def page(wanted: RunFilter, limit: int, place: Place | None = None, moment: Moment | None = None) -> Statement:
@@ -149,8 +150,10 @@ class _Select:
 
     def behind(self, place: Place | None) -> None:
         if place is not None:
-            sign = ">" if place.direction == "newer" else "<"
-            self._bounds.append(f"run.id {sign} {self._arg(place.id, 'bigint')}")
+            signs = (">", "<") if place.direction == "newer" else ("<", ">")
+            for sign, id in zip(signs, (place.id, place.end), strict=True):
+                if id is not None:
+                    self._bounds.append(f"run.id {sign} {self._arg(id, 'bigint')}")
 
     def bounds(self) -> list[str]:
         return self._bounds

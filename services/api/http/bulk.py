@@ -1,5 +1,6 @@
 """Work on many runs over HTTP: run again or cancel what a filter selects, watch it, stop it."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Response, Router, get, post
@@ -12,25 +13,10 @@ from services.api.access.gate import needs
 from services.api.commands import bulk
 from services.api.commands.bulk import Bulk, BulkPlan, BulkRun, Command, Outcome
 from services.api.history.queries import Pool
-from services.api.http.dry_run import DryRun
-from services.api.http.history import (
-    Asked,
-    CorrelationId,
-    From,
-    Ids,
-    JobTypes,
-    Open,
-    Phases,
-    RerunOf,
-    Statuses,
-    Text,
-    To,
-    Unresolved,
-    Whos,
-    filter_of,
-)
+from services.api.history.run_filter import RunFilter
 from services.api.http.once import Key, once
-from services.api.past import History
+from services.api.http.order import Order
+from services.api.http.wanted import Asked
 from services.api.problems import documented
 
 Id = Annotated[str, PathParameter(max_length=64, description="The correlation id of the work")]
@@ -39,65 +25,22 @@ _PLANNED = {200: ResponseSpec(BulkPlan, description="Dry: what would be done", g
 _ERRORS = documented(400, 401, 403, 404, 409, 503)
 
 
-@post(
-    "/rerun",
-    guards=[needs("operator")],
-    status_code=HTTP_202_ACCEPTED,
-    responses=_PLANNED | _ERRORS,
-    summary="Run every run again that a filter selects",
-)
-async def rerun_many(
-    request: Asked,
-    past: NamedDependency[History],
-    dry_run: DryRun = False,
-    idempotency_key: Key = None,
-    ids: Ids = None,
-    job_type: JobTypes = None,
-    status: Statuses = None,
-    phase: Phases = None,
-    triggered_by: Whos = None,
-    since: From = None,
-    until: To = None,
-    rerun_of: RerunOf = None,
-    correlation_id: CorrelationId = None,
-    is_open: Open = None,
-    unresolved: Unresolved = None,
-    text: Text = None,
-) -> Response[Bulk]:
+_begun = partial(post, guards=[needs("operator")], status_code=HTTP_202_ACCEPTED, responses=_PLANNED | _ERRORS)
+
+
+@_begun("/rerun", summary="Run every run again that a filter selects")
+async def rerun_many(wanted: NamedDependency[RunFilter], order: NamedDependency[Order]) -> Response[Bulk]:
     """The runs that are meant are those that the filter selects now. Each of their reruns has the work's id as its
     correlation id. What is left as it is, is left for a reason: it has not finished, its trigger could not be read,
     its job is retired or not known, it has succeeded since, or it was run again already.
     """
-    return await _work(request, past, "rerun", idempotency_key, dry_run=dry_run)
+    return await work_on(order, "rerun", wanted)
 
 
-@post(
-    "/cancel",
-    guards=[needs("operator")],
-    status_code=HTTP_202_ACCEPTED,
-    responses=_PLANNED | _ERRORS,
-    summary="Ask every run to stop that a filter selects",
-)
-async def cancel_many(
-    request: Asked,
-    past: NamedDependency[History],
-    dry_run: DryRun = False,
-    idempotency_key: Key = None,
-    ids: Ids = None,
-    job_type: JobTypes = None,
-    status: Statuses = None,
-    phase: Phases = None,
-    triggered_by: Whos = None,
-    since: From = None,
-    until: To = None,
-    rerun_of: RerunOf = None,
-    correlation_id: CorrelationId = None,
-    is_open: Open = None,
-    unresolved: Unresolved = None,
-    text: Text = None,
-) -> Response[Bulk]:
+@_begun("/cancel", summary="Ask every run to stop that a filter selects")
+async def cancel_many(wanted: NamedDependency[RunFilter], order: NamedDependency[Order]) -> Response[Bulk]:
     """The runs that are meant are those that the filter selects now."""
-    return await _work(request, past, "cancel", idempotency_key, dry_run=dry_run)
+    return await work_on(order, "cancel", wanted)
 
 
 @get("/", responses=documented(400, 401, 403, 503), summary="Work on many runs, newest first")
@@ -133,15 +76,12 @@ async def stop(id: Id, request: Asked, pool: NamedDependency[Pool], idempotency_
     return await once(pool, request, idempotency_key, lambda: bulk.stop(pool, request.user, id))
 
 
-async def _work(request: Asked, past: History, command: Command, key: str | None, *, dry_run: bool) -> Response[Any]:
-    wanted = await filter_of(request, past)
-    if dry_run:
-        return Response(await bulk.plan(past.pool, command, wanted), status_code=HTTP_200_OK)
-    return accepted(await bulk.apply(past.pool, request.user, command, wanted, key))
-
-
-def accepted(work: Bulk) -> Response[Any]:
+async def work_on(order: Order, command: Command, wanted: RunFilter) -> Response[Any]:
     """It goes on in the background; where to look."""
+    pool = order.past.pool
+    if order.dry:
+        return Response(await bulk.plan(pool, command, wanted), status_code=HTTP_200_OK)
+    work = await bulk.apply(pool, order.by, command, wanted, order.key)
     return Response(work, status_code=HTTP_202_ACCEPTED, headers={"Location": f"/api/admin/bulk/{work.id}"})
 
 

@@ -1,13 +1,14 @@
 """Jobs over HTTP: what there is to run, when it runs by itself, and changing that."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from kronik import in_force
 from kronik.events import Pause, RetryPolicy, Schedule, ScheduleChanged
 from kronik.schedule import WhenFull
 from kronik.show import Show, Text
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter
@@ -15,7 +16,6 @@ from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
 from services.api.access.gate import needs
-from services.api.access.store import Identity
 from services.api.as_of import AsOf, moment_of
 from services.api.commands import bulk
 from services.api.commands import retire as retiring
@@ -27,10 +27,10 @@ from services.api.history import queries
 from services.api.history.queries import DefinedJob, JobRun, Pool
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Moment
-from services.api.http.bulk import accepted
-from services.api.http.dry_run import DryRun, or_plan, planned
+from services.api.http.bulk import work_on
+from services.api.http.dry_run import or_plan
 from services.api.http.named import NamedRun, by_names, named
-from services.api.http.once import Key, once
+from services.api.http.order import Order
 from services.api.past import History
 from services.api.problems import documented
 from services.api.request_schemas import refuse_lookalikes
@@ -38,7 +38,6 @@ from services.infra.schedule_words import in_words
 from services.log.presence import Runner
 
 _NEXT = 5
-Asking = Request[Identity, Any, Any]
 
 
 class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -90,6 +89,12 @@ class RetireRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 _EMPTIED = {200: ResponseSpec(BulkPlan, description="Dry: what would be done", generate_examples=False)}
 _CHANGED = or_plan(JobView, "The job as it is then")
+_changing = partial(
+    post,
+    guards=[needs("admin")],
+    status_code=HTTP_200_OK,
+    responses=_CHANGED | documented(400, 401, 403, 404, 409, 413, 503),
+)
 JobType = Annotated[str, PathParameter(max_length=200, description="The job's type")]
 
 
@@ -97,7 +102,7 @@ class JobController(Controller):
     path = "/job"
     tags = ("jobs",)
 
-    @get("/", responses=documented(401, 403, 503), summary="Every job, its schedule and its last run")
+    @get("/", responses=documented(400, 401, 403, 404, 503), summary="Every job, its schedule and its last run")
     async def jobs(self, past: NamedDependency[History], as_of: AsOf = None) -> list[JobView]:
         moment = await moment_of(past, as_of)
         last_runs = await queries.last_runs_by_job(past.pool, moment)
@@ -108,90 +113,42 @@ class JobController(Controller):
     async def job(self, job_type: JobType, past: NamedDependency[History], as_of: AsOf = None) -> JobView:
         return await _seen(past, job_type, moment=await moment_of(past, as_of))
 
-    @post(
-        "/{job_type:str}/schedule",
-        guards=[needs("admin")],
-        status_code=HTTP_200_OK,
-        responses=_CHANGED | documented(400, 401, 403, 404, 409, 413, 503),
-        summary="Pause, resume or change a job's schedule",
-    )
+    @_changing("/{job_type:str}/schedule", summary="Pause, resume or change a job's schedule")
     async def change_schedule(
-        self,
-        job_type: JobType,
-        data: JSONBody[ScheduleRequest],
-        request: Asking,
-        past: NamedDependency[History],
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
+        self, job_type: JobType, data: JSONBody[ScheduleRequest], order: NamedDependency[Order]
     ) -> Response[JobView]:
-        refuse_lookalikes(await request.body(), ScheduleRequest)
-        return await _change(past, request, job_type, data, "schedule", idempotency_key, dry_run)
+        refuse_lookalikes(await order.request.body(), ScheduleRequest)
+        return await _change(order, job_type, data, "schedule")
 
-    @post(
-        "/{job_type:str}/pause",
-        guards=[needs("admin")],
-        status_code=HTTP_200_OK,
-        responses=_CHANGED | documented(400, 401, 403, 404, 409, 413, 503),
-        summary="No slot of a job starts a run, until somebody resumes it or until an instant",
+    @_changing(
+        "/{job_type:str}/pause", summary="No slot of a job starts a run, until somebody resumes it or until an instant"
     )
     async def pause(
-        self,
-        job_type: JobType,
-        request: Asking,
-        past: NamedDependency[History],
-        data: JSONBody[PauseRequest | None] = None,
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
+        self, job_type: JobType, order: NamedDependency[Order], data: JSONBody[PauseRequest | None] = None
     ) -> Response[JobView]:
         if data is not None:
-            refuse_lookalikes(await request.body(), PauseRequest)
+            refuse_lookalikes(await order.request.body(), PauseRequest)
         given = data or PauseRequest()
         wanted = ScheduleRequest(paused=True, pause_reason=given.reason, paused_until=given.until)
-        return await _change(past, request, job_type, wanted, "pause", idempotency_key, dry_run)
+        return await _change(order, job_type, wanted, "pause")
 
-    @post(
-        "/{job_type:str}/resume",
-        guards=[needs("admin")],
-        status_code=HTTP_200_OK,
-        responses=_CHANGED | documented(400, 401, 403, 404, 409, 503),
-        summary="A paused job's slots start runs again",
-    )
-    async def resume(
-        self,
-        job_type: JobType,
-        request: Asking,
-        past: NamedDependency[History],
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
-    ) -> Response[JobView]:
-        wanted = ScheduleRequest(paused=False)
-        return await _change(past, request, job_type, wanted, "resume", idempotency_key, dry_run)
+    @_changing("/{job_type:str}/resume", summary="A paused job's slots start runs again")
+    async def resume(self, job_type: JobType, order: NamedDependency[Order]) -> Response[JobView]:
+        return await _change(order, job_type, ScheduleRequest(paused=False), "resume")
 
-    @post(
-        "/{job_type:str}/retire",
-        guards=[needs("admin")],
-        status_code=HTTP_200_OK,
-        responses=_CHANGED | documented(400, 401, 403, 404, 409, 413, 503),
-        summary="Take a job out of use, until a runner announces another definition of it",
+    @_changing(
+        "/{job_type:str}/retire", summary="Take a job out of use, until a runner announces another definition of it"
     )
     async def retire(
-        self,
-        job_type: JobType,
-        request: Asking,
-        past: NamedDependency[History],
-        data: JSONBody[RetireRequest | None] = None,
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
+        self, job_type: JobType, order: NamedDependency[Order], data: JSONBody[RetireRequest | None] = None
     ) -> Response[JobView]:
-        job = await _defined(past.pool, job_type)
-        if dry_run:
-            return planned(await retiring.plan(past, job))
+        past, job = order.past, await _defined(order.past.pool, job_type)
 
         async def retired() -> JobView:
-            await retiring.apply(past, job, request.user, data.reason if data else None)
+            await retiring.apply(past, job, order.by, data.reason if data else None)
             return await _seen(past, job_type)
 
-        return await once(past.pool, request, idempotency_key, retired)
+        return await order.carry_out(lambda: retiring.plan(past, job), retired)
 
     @post(
         "/{job_type:str}/empty-queue",
@@ -200,40 +157,20 @@ class JobController(Controller):
         responses=_EMPTIED | documented(400, 401, 403, 404, 409, 503),
         summary="Cancel every run of a job that waits for its first attempt",
     )
-    async def empty_queue(
-        self,
-        job_type: JobType,
-        request: Asking,
-        past: NamedDependency[History],
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
-    ) -> Response[Bulk]:
+    async def empty_queue(self, job_type: JobType, order: NamedDependency[Order]) -> Response[Bulk]:
         """Work on many runs: it goes on in the background, and can be watched and stopped as all of it."""
-        queued = bulk.queued((await _defined(past.pool, job_type)).definition.job_type)
-        if dry_run:
-            plan: Any = await bulk.plan(past.pool, "cancel", queued)
-            return Response(plan, status_code=HTTP_200_OK)
-        return accepted(await bulk.apply(past.pool, request.user, "cancel", queued, idempotency_key))
+        job = await _defined(order.past.pool, job_type)
+        return await work_on(order, "cancel", bulk.queued(job.definition.job_type))
 
 
-async def _change(
-    past: History,
-    request: Asking,
-    job_type: str,
-    wanted: ScheduleRequest,
-    command: scheduling.Verb,
-    key: str | None,
-    dry_run: bool,
-) -> Response[Any]:
-    job = await _defined(past.pool, job_type)
-    if dry_run:
-        return planned(await scheduling.plan(past, job, wanted, request.user.by, command))
+async def _change(order: Order, job_type: str, wanted: ScheduleRequest, command: scheduling.Verb) -> Response[Any]:
+    past, job = order.past, await _defined(order.past.pool, job_type)
 
     async def changed() -> JobView:
-        change = await scheduling.apply(past, job, wanted, request.user)
+        change = await scheduling.apply(past, job, wanted, order.by)
         return await _seen(past, job_type, change)
 
-    return await once(past.pool, request, key, changed)
+    return await order.carry_out(lambda: scheduling.plan(past, job, wanted, order.by.by, command), changed)
 
 
 async def _seen(

@@ -28,7 +28,7 @@ async def slots(
     return await queries.slots(past.pool, job_type, limit, await moment_of(past, as_of))
 
 
-@get("/parked", responses=documented(400, 401, 403, 503), summary="Messages that can't be read, and why")
+@get("/parked", responses=documented(400, 401, 403, 404, 503), summary="Messages that can't be read, and why")
 async def parked(past: NamedDependency[History], limit: Limit = 10, as_of: AsOf = None) -> list[Parked]:
     return await queries.parked(past.pool, limit, await moment_of(past, as_of))
 

@@ -8,7 +8,7 @@ import msgspec
 from kronik.events import TYPE_OF, BadTrigger, Recorded, Triggered, Unknown
 from kronik.run import Run
 from kronik.text import clean
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
@@ -16,7 +16,6 @@ from msgspec import Meta, Struct
 
 from services.api import job_log
 from services.api.access.gate import needs
-from services.api.access.store import Identity
 from services.api.as_of import AsOf, find_then, moment_of
 from services.api.changes import Waiter
 from services.api.commands import cancel as cancelling
@@ -25,9 +24,9 @@ from services.api.commands import trigger as triggering
 from services.api.commands.trigger import Asked
 from services.api.history import queries
 from services.api.history.queries import JobRun, Pool
-from services.api.http.dry_run import DryRun, or_plan, planned
+from services.api.http.dry_run import or_plan, planned
 from services.api.http.named import NamedRun, named
-from services.api.http.once import Key, once
+from services.api.http.order import Order
 from services.api.job_log import JobLog
 from services.api.past import History, find, unknown
 from services.api.problems import documented
@@ -82,18 +81,12 @@ class RunController(Controller):
         responses=_AGAIN | documented(400, 401, 403, 404, 409, 413, 503),
         summary="Run a job now",
     )
-    async def trigger(
-        self,
-        data: JSONBody[TriggerRequest],
-        past: NamedDependency[History],
-        identity: NamedDependency[Identity],
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
-    ) -> Response[NamedRun]:
-        if dry_run:
+    async def trigger(self, data: JSONBody[TriggerRequest], order: NamedDependency[Order]) -> Response[NamedRun]:
+        past = order.past
+        if order.dry:
             return planned(await triggering.plan(past, data.job_type, data.params))
-        wanted = Triggered(params=data.params, user_id=identity.user_id)
-        return await _asked(past, await triggering.apply(past, identity, wanted, data.job_type, idempotency_key))
+        wanted = Triggered(params=data.params, user_id=order.by.user_id)
+        return await _asked(past, await triggering.apply(past, order.by, wanted, data.job_type, order.key))
 
     @get("/{id:str}", responses=documented(400, 401, 403, 404, 503), summary="One run, at once or when it has finished")
     async def run(
@@ -128,18 +121,12 @@ class RunController(Controller):
         summary="Run a finished run's job again, with its params or with others",
     )
     async def rerun(
-        self,
-        id: RunId,
-        past: NamedDependency[History],
-        identity: NamedDependency[Identity],
-        data: JSONBody[RerunRequest | None] = None,
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
+        self, id: RunId, order: NamedDependency[Order], data: JSONBody[RerunRequest | None] = None
     ) -> Response[NamedRun]:
-        params = data.params if data else None
-        if dry_run:
+        past, params = order.past, data.params if data else None
+        if order.dry:
             return planned(await rerunning.plan(past, id, params))
-        return await _asked(past, await rerunning.apply(past, identity, id, idempotency_key, params))
+        return await _asked(past, await rerunning.apply(past, order.by, id, order.key, params))
 
     @post(
         "/{id:str}/cancel",
@@ -148,22 +135,13 @@ class RunController(Controller):
         responses=_CANCELLED | documented(400, 401, 403, 404, 409, 503),
         summary="Ask for a run to stop",
     )
-    async def cancel(
-        self,
-        request: Request[Identity, Any, Any],
-        id: RunId,
-        past: NamedDependency[History],
-        identity: NamedDependency[Identity],
-        idempotency_key: Key = None,
-        dry_run: DryRun = False,
-    ) -> Response[NamedRun]:
-        if dry_run:
-            return planned(await cancelling.plan(past, id))
+    async def cancel(self, id: RunId, order: NamedDependency[Order]) -> Response[NamedRun]:
+        past = order.past
 
         async def cancelled() -> NamedRun:
-            return await _named(past, await cancelling.apply(past, identity, id))
+            return await _named(past, await cancelling.apply(past, order.by, id))
 
-        return await once(past.pool, request, idempotency_key, cancelled)
+        return await order.carry_out(lambda: cancelling.plan(past, id), cancelled)
 
 
 async def check_job_type(pool: Pool, job_type: str | None) -> None:

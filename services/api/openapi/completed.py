@@ -73,8 +73,10 @@ def _complete(operation: Document, document: Document, *, gated: bool) -> None:
             operation["responses"][status] = {"description": STATUSES[status], "content": content}
     for status, response in operation["responses"].items():
         _complete_response(status, response, document, gated=gated)
-    for media in operation.get("requestBody", {}).get("content", {}).values():
+    body = operation.get("requestBody", {})
+    for media in body.get("content", {}).values():
         media["example"] = example_of(media["schema"], document)
+        body["required"] = {"type": "null"} not in media["schema"].get("oneOf", ())
 
 
 def _complete_parameter(parameter: Document) -> None:
@@ -82,7 +84,7 @@ def _complete_parameter(parameter: Document) -> None:
     parameter["schema"] = schema = _without_null(parameter["schema"])
     schema.pop("description", None)
     said = PARAMETERS.get(parameter["name"], {})
-    schema.update(said.get("schema", {}))
+    (schema["items"] if schema.get("type") == "array" else schema).update(said.get("schema", {}))
     if parameter["name"] in INSTANTS and schema.get("format") != "date":
         schema.update(INSTANT)
     parameter.setdefault(

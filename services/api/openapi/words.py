@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
-_INSTANT: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$"
+_DAY: Final = r"(0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d)"
+_TIME: Final = r"([01]\d|2[0-3]):[0-5]\d"
+_INSTANT: Final = rf"^[1-9]\d{{3}}-({_DAY})T{_TIME}:[0-5]\d(\.\d+)?(Z|[+-]{_TIME})$"
 _TEXT: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\x00]*$"}
 _TRUTH: Final[dict[str, Any]] = {"type": "string", "enum": ["true", "false", "1", "0"]}
 
@@ -14,11 +16,12 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "rerunOf": {"schema": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}},
     "correlationId": {"schema": _TEXT},
     "text": {"schema": _TEXT},
+    "triggeredBy": {"schema": _TEXT},
     "open": {"schema": _TRUTH},
     "unresolved": {"schema": _TRUTH},
     "format": {"description": "CSV for spreadsheets, JSON Lines for programs"},
     "job_type": {"examples": ["HEYNABO_IMPORT"]},
-    "jobType": {"examples": ["HEYNABO_IMPORT"], "description": "Only of this job"},
+    "jobType": {"examples": ["HEYNABO_IMPORT"], "description": "Only of this job", "schema": _TEXT},
     "Idempotency-Key": {"examples": ["import-2026-11-27"]},
     "id": {"examples": [4711]},
 }

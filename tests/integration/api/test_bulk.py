@@ -158,7 +158,7 @@ async def test_work_that_is_stopped_leaves_the_rest(api: Api, stream: Stream, db
 async def test_what_makes_no_sense_for_many_runs_is_refused(api: Api, stream: Stream) -> None:
     await api.projected(await stream.define())
     refused = {
-        "bulk/rerun": 400,
+        "bulk/rerun": 409,
         "bulk/rerun?status=LOST": 400,
         "bulk/rerun?jobType=NOPE": 404,
         "bulk/rerun?colour=red": 400,

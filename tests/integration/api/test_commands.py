@@ -30,7 +30,7 @@ async def test_a_dry_run_says_what_would_be_done_and_does_nothing(api: Api, stre
         assert plan["does"]
         assert command == "cancel" or "1 run of it has not finished; 1 at a time may execute." in plan["notes"]
     refused = {
-        "job-run/trigger?dryRun=true": ({"jobType": JOB, "params": {"mode": "slow"}}, 400),
+        "job-run/trigger?dryRun=true": ({"jobType": JOB, "params": {"mode": "slow"}}, 409),
         f"job-run/{queued}/rerun?dryRun=true": (None, 409),
         f"job-run/{done}/cancel?dryRun=true": (None, 409),
         "job-run/trigger?dryRun=maybe": ({"jobType": JOB}, 400),
@@ -49,7 +49,7 @@ async def test_a_run_is_run_again_with_other_params(api: Api, stream: Stream) ->
     assert (other["params"], other["rerunOf"]) == ({"month": "2026-11"}, failed)
     assert (await api.post(f"job-run/{failed}/rerun", {"params": None})).json()["params"] == {"month": "2026-10"}
     answer = await api.post(f"job-run/{failed}/rerun", {"params": {"month": "soon"}})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "params.month")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (409, "params.month")
     assert (await api.post(f"job-run/{failed}/rerun", {"parms": {}})).status_code == 400
 
 
@@ -123,9 +123,10 @@ async def test_a_pause_shows_what_it_skips_and_holds_until_its_end(api: Api, str
     assert paused["nextSlots"][:3] == job["nextSlots"][2:]
     assert (await api.post(f"job/{JOB}/resume?dryRun=true")).json()["nextSlots"][:5] == job["nextSlots"]
     assert (await api.post(f"job/{JOB}/resume")).json()["paused"] is False
-    for wrong, field in (({"until": "2020-01-01T00:00:00Z"}, "pausedUntil"), ({"reason": 5}, "reason")):
+    over: dict[str, object] = {"until": "2020-01-01T00:00:00Z"}
+    for wrong, status, field in ((over, 409, "pausedUntil"), ({"reason": 5}, 400, "reason")):
         answer = await api.post(f"job/{JOB}/pause", wrong)
-        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (status, field)
 
 
 async def test_a_changed_schedule_shows_its_slots_before_it_holds(api: Api, stream: Stream) -> None:
@@ -137,7 +138,7 @@ async def test_a_changed_schedule_shows_its_slots_before_it_holds(api: Api, stre
     assert plan["skips"]
     assert not set(plan["skips"]) & set(plan["nextSlots"])
     assert (await api.get(f"job/{JOB}")).json()["schedule"]["expression"] == "0 2 * * *"
-    assert (await api.post(f"job/{JOB}/schedule?dryRun=true", {"cron": "0 0 31 2 *"})).status_code == 400
+    assert (await api.post(f"job/{JOB}/schedule?dryRun=true", {"cron": "0 0 31 2 *"})).status_code == 409
 
 
 async def test_a_retired_job_runs_no_more_until_it_is_announced_again(api: Api, stream: Stream) -> None:

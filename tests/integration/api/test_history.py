@@ -292,9 +292,13 @@ async def test_as_of_is_refused_before_the_first_event_and_answers_from_then_on(
     last = await stream.go_on(run_id, STARTED, Completed(attempt=1, result=SUMMARY))
     await api.projected(last)
     early = await api.get("job-run", asOf="2020-01-01T00:00:00Z")
-    assert (early.status_code, early.json()["type"]) == (400, "urn:kronik:problem:before-history")
+    assert (early.status_code, early.json()["type"]) == (404, "urn:kronik:problem:before-history")
     assert "first event" in early.json()["detail"]
     assert (await api.get("job", asOf="0")).json()["type"] == "urn:kronik:problem:before-history"
+    for to_come in ("2199-01-01T00:00:00Z", last + 1, 10**16 - 1):
+        answer = await api.get("job-run", asOf=to_come)
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:kronik:problem:to-come")
+        assert answer.json()["errors"][0]["field"] == "asOf"
     statuses = []
     for sequence in range(run_id, last + 1):
         run = (await api.get(f"job-run/{run_id}", asOf=sequence)).json()
@@ -371,6 +375,7 @@ async def test_an_export_has_every_run_that_is_selected_as_it_is_answered(api: A
     assert list(table[0]) == list(expected[0])
     assert table[-1]["errorMessage"] == "'" + error
     assert not [cell for row in table for cell in row.values() if cell[:1] in {"=", "+", "-", "@", "\t", "\r"}]
+    assert (await api.get("job-run/export")).headers["Content-Type"] == "text/csv; charset=utf-8"
     assert (await api.get("job-run/export", format="xlsx")).status_code == 400
     assert [row["day"] for row in (await api.get("job-run/days", tz="UTC")).json()] == [f"{datetime.now(UTC):%F}"]
     assert (await api.get("job-run/days", tz="Mars")).json()["errors"][0]["field"] == "tz"
