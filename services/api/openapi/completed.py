@@ -84,7 +84,10 @@ def _complete_parameter(parameter: Document) -> None:
     parameter["schema"] = schema = _without_null(parameter["schema"])
     schema.pop("description", None)
     said = PARAMETERS.get(parameter["name"], {})
-    (schema["items"] if schema.get("type") == "array" else schema).update(said.get("schema", {}))
+    if schema.get("type") == "array":
+        schema["items"].update(said.get("items", {}))
+    else:
+        schema.update(said.get("schema", {}))
     if parameter["name"] in INSTANTS and schema.get("format") != "date":
         schema.update(INSTANT)
     parameter.setdefault(

@@ -6,6 +6,7 @@ _DAY: Final = r"(0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\
 _TIME: Final = r"([01]\d|2[0-3]):[0-5]\d"
 _INSTANT: Final = rf"^[1-9]\d{{3}}-({_DAY})T{_TIME}:[0-5]\d(\.\d+)?(Z|[+-]{_TIME})$"
 _TEXT: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\x00]*$"}
+_RUN_ID: Final[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 _TRUTH: Final[dict[str, Any]] = {"type": "string", "enum": ["true", "false", "1", "0"]}
 
 PARAMETERS: Final[dict[str, dict[str, Any]]] = {
@@ -13,17 +14,17 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "before": {"description": "Runs older than this one, newest first: from the Link header"},
     "after": {"description": "Runs newer than this one: from the Link header"},
     "asOf": {"examples": ["4711"], "schema": {"pattern": rf"^([0-9]{{1,16}}|{_INSTANT[1:-1]})$"}},
-    "rerunOf": {"schema": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}},
+    "rerunOf": {"schema": _RUN_ID},
     "correlationId": {"schema": _TEXT},
     "text": {"schema": _TEXT},
-    "triggeredBy": {"schema": _TEXT},
+    "triggeredBy": {"items": _TEXT},
     "open": {"schema": _TRUTH},
     "unresolved": {"schema": _TRUTH},
     "format": {"description": "CSV for spreadsheets, JSON Lines for programs"},
     "job_type": {"examples": ["HEYNABO_IMPORT"]},
-    "jobType": {"examples": ["HEYNABO_IMPORT"], "description": "Only of this job", "schema": _TEXT},
+    "jobType": {"examples": ["HEYNABO_IMPORT"], "description": "Only of this job", "schema": _TEXT, "items": _TEXT},
     "Idempotency-Key": {"examples": ["import-2026-11-27"]},
-    "id": {"examples": [4711]},
+    "id": {"examples": [4711], "items": _RUN_ID},
 }
 """By name, what their declarations leave out."""
 
