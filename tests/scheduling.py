@@ -37,6 +37,7 @@ from services.scheduler.queues import Queues
 from services.scheduler.quotas import Quotas
 from services.scheduler.reconciler import Reconciler
 from services.scheduler.schedules import Schedules
+from tests.appending import append_next
 
 MINUTE = timedelta(minutes=1)
 EVERY_MINUTE = Schedule(expression="* * * * *", tz="UTC")
@@ -161,9 +162,7 @@ async def change(log: EventLog, job: str, *, paused: bool = False, schedule: Sch
 async def stored(
     log: EventLog, subject: str, event: JobDefined | ScheduleChanged | ServiceChanged | Triggered
 ) -> Appended:
-    answer = await log.append(subject, event, id=uuid.uuid4().hex)
-    assert isinstance(answer, Appended)
-    return answer
+    return await append_next(log, subject, event)
 
 
 def minute_after(instant: datetime, minutes: int = 1) -> datetime:

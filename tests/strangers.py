@@ -44,6 +44,7 @@ HEADERS = (
     headers(b"nats-sequence: 999", b"nats-msg-id: lower"),
     headers(b"A: b", b" Nats-Sequence: 5", b"\tStatus: 404"),
     headers(b"A: b\nNats-Sequence: 5"),
+    headers(b" Nats-Expected-Last-Subject-Sequence: 0", b"A: Nats-Expected-Last-Subject-Sequence-Subject: jobs.>"),
     headers(b"Nats-Num-Pending: 0", b"Nats-Last-Sequence: 3", b"Nats-UpTo-Sequence: 1"),
     headers(b"Nats-Marker-Reason: Remove", b"KV-Operation: DEL"),
     headers(b"Big: " + b"x" * 65_000),
@@ -65,6 +66,23 @@ SUBJECTS = (
     b"jobs." + b".".join([b"a"] * 200),
     b"jobs.trigger.X." + b"a" * 3_000,
 )
+
+_EXPECTED = b"Nats-Expected-Last-Subject-Sequence"
+_wrong = st.sampled_from([b"99", b"\t99", b"99 ", b"+99", b"", b"x", b"0", b"-1"])
+_filters = st.sampled_from(
+    [b"jobs.run.X.7.>", b"jobs.run.X.7.> ", b"\tjobs.run.X.7.>", b"jobs.run.X.8.>", b"jobs.>", b""]
+)
+_before = st.sampled_from([b"", b"", b" ", b"A: b\n", b"A: ", b"X-", b"A: b\r"])
+_after = st.sampled_from([b": ", b": ", b":", b" : ", b":\t"])
+false_expectations = st.lists(
+    st.one_of(
+        st.builds(lambda *parts: b"".join(parts), _before, st.just(_EXPECTED), _after, _wrong),
+        st.builds(lambda *parts: b"".join(parts), _before, st.just(_EXPECTED + b"-Subject"), _after, _filters),
+    ),
+    min_size=1,
+    max_size=4,
+).map(lambda lines: headers(*lines))
+"""Of an event behind others of run 7 of X, where 99 is not the last and 0 is not either."""
 
 _tokens = st.binary(min_size=1, max_size=12).map(lambda raw: raw.translate(None, b" \t\r\n.")).filter(len)
 subjects = st.one_of(

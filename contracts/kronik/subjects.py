@@ -140,6 +140,21 @@ def run_aggregate(job_type: str, run_id: int) -> str:
     return f"jobs.run.{check_job_type(job_type)}.{run_id:d}.>"
 
 
+def aggregate(subject: str) -> str | None:
+    """The filter whose last sequence an append to this subject has to expect; None where nothing has to be expected.
+
+    A trigger asks for something new, and a refusal changes nothing.
+    """
+    match subject.split("."):
+        case ["jobs", "run", _, _, _]:
+            return f"{subject.rpartition('.')[0]}.>"
+        case ["jobs", "slot", _, _]:
+            return f"{subject.rpartition('.')[0]}.*"
+        case ["jobs", "definition" | "schedule" | "service", _]:
+            return subject
+    return None
+
+
 def slot(job_type: str, outcome: str) -> str:
     """Raises InvalidName for an outcome that is not one of OUTCOMES, too."""
     if outcome not in OUTCOMES:

@@ -147,6 +147,7 @@ class EventLog:
         return tuple(self._by_expectation(entry) for entry in entries)
 
     def _by_id(self, entry: Entry, id: str) -> Message:
+        assert subjects.aggregate(entry.subject) is None, "without an expectation it would be no event"
         return Message(entry.subject, self._body(entry), {"Nats-Expected-Stream": subjects.STREAM, "Nats-Msg-Id": id})
 
     def _by_expectation(self, entry: Entry) -> Message:

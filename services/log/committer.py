@@ -24,6 +24,7 @@ from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
 from services.infra.failpoints import failpoint
+from services.log.protocol import EXPECTED, EXPECTED_FILTER
 
 WORTH: Final = 16
 """From so many waiting messages on a batch is faster than as many requests in flight."""
@@ -287,7 +288,4 @@ def _in_batch(message: Message, batch: str, number: int, *, commit: bool) -> dic
 
 def expecting(filter: str, sequence: int) -> dict[str, str]:
     """The headers of a message that is to be stored only where this is the aggregate's last sequence."""
-    return {
-        "Nats-Expected-Last-Subject-Sequence": str(sequence),
-        "Nats-Expected-Last-Subject-Sequence-Subject": filter,
-    }
+    return {EXPECTED: str(sequence), EXPECTED_FILTER: filter}

@@ -27,6 +27,8 @@ _STREAM_NOT_FOUND: Final = 10059
 _CONSUMER_NOT_FOUND: Final = 10014
 _NOT_YET: Final = frozenset({10005, 10008, 10023})
 """Of a cluster on its way up: no suitable peers, temporarily unavailable, insufficient resources."""
+_MIRRORS: Final = 20
+"""How often a read is asked again because a mirror answered, which it does as often as a replica."""
 _LARGEST_BYTES: Final = 64 * 1024
 
 _NOTHING: Final = frozenset({"204", "404"})
@@ -230,11 +232,14 @@ def pull_request(
 
 async def get(connection: Client, query: Mapping[str, object], *, stream: str = subjects.STREAM) -> list[Stored]:
     """The messages that the query selects (NATS ADR-31): one, or with `batch` in it up to so many; none where
-    there is nothing. Any replica may answer, also one that lags behind."""
+    there is nothing. Any replica may answer, also one that lags behind, and any mirror, whose answer is not taken."""
     if not connection.is_connected:
         raise LogClosed("the connection to NATS is closed") if connection.is_closed else _silent("a read")
     try:
-        return await _get(connection, f"{prefix(connection)}.DIRECT.GET.{stream}", query)
+        for _ in range(_MIRRORS):
+            if (found := await _get(connection, stream, query)) is not None:
+                return found
+        raise LogUnavailable(f"a mirror of {stream} answers in its place: kronik can't use what it holds")
     except ConnectionClosedError as closed:
         raise LogClosed("the connection to NATS is closed") from closed
     except (NatsError, TimeoutError) as away:
@@ -256,15 +261,20 @@ async def stored_at(connection: Client, sequence: int) -> Stored | None:
     return found[0] if found else None
 
 
-async def _get(connection: Client, api: str, query: Mapping[str, object]) -> list[Stored]:
+async def _get(connection: Client, stream: str, query: Mapping[str, object]) -> list[Stored] | None:
+    """None where a mirror answered: it holds the messages without the expectations that they were written with."""
     inbox = connection.new_inbox()
     subscription = await connection.subscribe(inbox)
     messages: list[Stored] = []
     try:
+        api = f"{prefix(connection)}.DIRECT.GET.{stream}"
         await connection.publish(api, json.dumps(query).encode(), reply=inbox)
         while "batch" in query or not messages:
-            found = fetched(await subscription.next_msg(timeout=_READ_WITHIN_S))
+            message = await subscription.next_msg(timeout=_READ_WITHIN_S)
+            found = fetched(message)
             if isinstance(found, Stored):
+                if (message.headers or {}).get("Nats-Stream", stream) != stream:
+                    return None
                 messages.append(found)
             elif found.code in _NOTHING:
                 break

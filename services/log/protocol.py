@@ -7,6 +7,7 @@ connects, reads it, and connects again. This one cuts messages where the server 
 what it passes on. It is also several times as fast, because it takes a chunk apart without copying the rest of it.
 """
 
+import re
 from typing import Any, Final
 
 from nats.aio.client import Client
@@ -14,10 +15,15 @@ from nats.errors import ProtocolError
 from nats.protocol.parser import AWAITING_MSG_PAYLOAD
 from nats.protocol.parser import Parser as NatsParser
 
+EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_FILTER: Final = f"{EXPECTED}-Subject"
+
 _HEADERS: Final = b"NATS/1.0\r\n"
 _STATUS: Final = b"NATS/1.0 "
 _PLAIN: Final = bytes([*b"\t\r\n", *range(0x20, 0x7F)])
 _ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F) if code not in b"\t\r\n"}
+_EXPECTED: Final = EXPECTED.encode()
+_EXPECTATION: Final = re.compile(rb"\r\n(%b(?:-Subject)?): ?[!-~]+(?=\r\n)" % _EXPECTED)
 _LONGEST_LINE: Final = 2**20
 """The server's own limit for a line is 4 kB by default; what it says of itself on INFO can be longer."""
 
@@ -93,7 +99,17 @@ class _Lines(NatsParser):
 def readable(headers: bytes) -> bytes:
     """Headers as nats-py can read them: a first line of NATS/1.0, and UTF-8 throughout."""
     usual = headers.startswith(_HEADERS) or (headers.startswith(_STATUS) and b"\r\n" in headers)
-    return _utf8(headers if usual else _HEADERS + headers)
+    return _utf8(_unambiguous(headers if usual else _HEADERS + headers))
+
+
+def _unambiguous(headers: bytes) -> bytes:
+    """Of several expectations the server compares the first, none that is indented, and blanks count; to nats-py the
+    last one holds, stripped of them. What the two would read in different ways is no expectation at all."""
+    said = headers.count(_EXPECTED)
+    if not said:
+        return headers
+    plain = _EXPECTATION.findall(headers)
+    return headers if len({*plain}) == len(plain) == said else headers.replace(_EXPECTED, b"Ambiguous")
 
 
 def _utf8(raw: bytes) -> bytes:

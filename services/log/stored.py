@@ -3,17 +3,23 @@
 The server says what it is of a message (its sequence, its subject, its time) either in the ack subject that a delivery
 carries, or, on a direct get, in headers that it writes behind the message's own. A status comes without either. So
 what a message is never depends on a header that its writer can have set.
+
+One header of the writer's counts: the expectation, which the server has compared and keeps with the message. An event
+of a kind that has to expect something, and that doesn't, is none (docs/adr/0011); every reader learns it here.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from kronik import codec
+from kronik import codec, subjects
 from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Recorded, Unknown
 from kronik.text import clean
 from msgspec import Struct
 from nats.aio.msg import Msg
+
+from services.log.protocol import EXPECTED, EXPECTED_FILTER
 
 _ACK: Final = "$JS.ACK."
 _SEQUENCE: Final = "Nats-Sequence"
@@ -34,6 +40,8 @@ class Position(Struct, frozen=True):
 
 START: Final = Position(0, "")
 
+UNEXPECTED: Final = "written without an expectation of what stood there before, and therefore no event (docs/events.md)"
+
 
 class Status(Struct, frozen=True):
     """What the server says instead of a message. 100: a heartbeat. pending: messages that were asked for in vain."""
@@ -49,7 +57,7 @@ class Status(Struct, frozen=True):
 class Stored(Struct, frozen=True):
     """A message as it stands in the stream, not decoded. behind: how many more were there after it when it was read.
 
-    attributes: of a CloudEvent in binary mode, which has them in its headers.
+    attributes: of a CloudEvent in binary mode, which has them in its headers. expects: see expects_of.
     """
 
     sequence: int
@@ -59,6 +67,13 @@ class Stored(Struct, frozen=True):
     msg_id: str | None = None
     behind: int = 0
     attributes: dict[str, str] | None = None
+    expects: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server compared what its writer expected, where an event of its kind has to expect something."""
+        aggregate = subjects.aggregate(self.subject)
+        return aggregate is None or self.expects == aggregate
 
     @property
     def position(self) -> Position:
@@ -70,7 +85,7 @@ class Stored(Struct, frozen=True):
 
     def decode(self) -> Recorded:
         """Raises InvalidName, InvalidEvent."""
-        return codec.decode(
+        recorded = codec.decode(
             self.subject,
             self.body,
             sequence=self.sequence,
@@ -78,6 +93,9 @@ class Stored(Struct, frozen=True):
             msg_id=self.msg_id,
             attributes=self.attributes,
         )
+        if not self.counts:
+            raise InvalidEvent(f"{self.subject}: {UNEXPECTED}")
+        return recorded
 
     def decode_or_none(self) -> Recorded | None:
         """For readers that leave what can't be read to the projector, which parks it."""
@@ -116,6 +134,7 @@ def delivered(message: Msg) -> tuple[Stored, int]:
         headers.get(_MSG_ID) if headers else None,
         int(behind),
         codec.binary_attributes(headers),
+        expects_of(message.subject, headers),
     )
     return stored, int(delivery)
 
@@ -125,14 +144,29 @@ def fetched(message: Msg) -> Stored | Status:
     headers = message.headers or {}
     if _SEQUENCE not in headers:
         return status(message)
+    subject = headers["Nats-Subject"]
     return Stored(
         int(headers[_SEQUENCE]),
-        headers["Nats-Subject"],
+        subject,
         parse_time(headers["Nats-Time-Stamp"]),
         message.data,
         headers.get(_MSG_ID),
         attributes=codec.binary_attributes(headers),
+        expects=expects_of(subject, headers),
     )
+
+
+def expects_of(subject: str, headers: Mapping[str, str] | None) -> str | None:
+    """The filter whose last sequence the server compared with what the writer said, before it stored the message.
+
+    Of the slots that are stored as one the first alone says it: the others stand or fall with it.
+    """
+    if not headers:
+        return None
+    if headers.get(EXPECTED):
+        return headers.get(EXPECTED_FILTER, subject)
+    behind = headers.get("Nats-Batch-Id") and headers.get("Nats-Batch-Sequence", "1") != "1"
+    return subjects.aggregate(subject) if behind and subject.startswith("jobs.slot.") else None
 
 
 def status(message: Msg) -> Status:

@@ -22,7 +22,7 @@ async def first_open(connection: Client, job_type: str) -> int:
     events, position = f"jobs.*.{subjects.check_job_type(job_type)}.>", 1
     open: dict[int, None] = {}
     while batch := await jetstream.get(connection, {"seq": position, "next_by_subj": events, "batch": _BATCH}):
-        for stored in batch:
+        for stored in filter(lambda each: each.counts, batch):
             _note(open, stored.subject, stored.sequence)
         position = batch[-1].sequence + 1
     return next(iter(open), position)

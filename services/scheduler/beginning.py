@@ -12,7 +12,7 @@ from typing import Final
 
 from kronik import subjects
 from kronik.errors import InvalidName
-from kronik.events import Recorded
+from kronik.events import Recorded, Unknown
 
 from services.infra import logs
 from services.log import jetstream
@@ -81,7 +81,7 @@ async def _tell(log: EventLog, runs: OpenRuns, job_type: str, start: int, last: 
 async def _tell_of(log: EventLog, runs: OpenRuns, job_type: str, triggers: Sequence[Recorded]) -> None:
     filters = [subjects.run_aggregate(job_type, each.sequence) for each in triggers]
     events = sorted(await log.last_of_each(filters), key=lambda each: each.sequence)
-    for recorded in (*triggers, *events):
+    for recorded in (*triggers, *(each for each in events if not isinstance(each.data, Unknown))):
         runs.note(recorded.subject, recorded.sequence)
 
 

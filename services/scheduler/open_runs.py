@@ -42,7 +42,7 @@ class OpenRuns:
         self.asked = asyncio.Event()
 
     async def take(self, batch: Sequence[Stored]) -> None:
-        for stored in batch:
+        for stored in filter(lambda each: each.counts, batch):
             self.note(stored.subject, stored.sequence)
 
     def note(self, subject: str, sequence: int) -> None:

@@ -5,14 +5,17 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import msgspec
 import pytest
 from kronik import codec, subjects
-from kronik.events import TYPE_OF, BadTrigger
+from kronik.events import TYPE_OF, BadTrigger, Completed, Started
 from nats.aio.client import Client
 
+from services.log.append import EventLog
+from tests.appending import append_next
 from tests.contracts.test_samples import NAMES, SAMPLES
 from tests.unit.contracts.events_at import T0
 
@@ -89,6 +92,20 @@ async def test_the_python_publisher_asks_for_a_run_and_learns_its_id(nats_client
     stored = await nats_client.jetstream().get_msg(subjects.STREAM, 1)
     assert (stored.subject, stored.data) == ("jobs.trigger.HEYNABO_IMPORT.kitchen", b"{}")
     assert _run(publisher, NATS_URL=nats_url) == "run 1\n", "the same Nats-Msg-Id is stored once"
+
+
+async def test_the_python_runner_ends_its_attempt(nats_client: Client, event_log: EventLog) -> None:
+    run_id = (await nats_client.jetstream().publish("jobs.trigger.INVOICES.billing", b"{}")).seq
+    started = Started(attempt=1, incarnation="billing-1", timeout_ms=1000)
+    await append_next(event_log, f"jobs.run.INVOICES.{run_id}.started", started)
+    completed = codec.encode(Completed(attempt=1, result=None), id="x", source="/billing", time=T0)
+    (snippet,) = [block for block in _blocks("python") if "INVOICES" in block]
+    scope = {"json": json, "stream": nats_client.jetstream(), "run": run_id, "completed": json.loads(completed)}
+    exec(f"async def end():\n{textwrap.indent(snippet, '    ')}", scope)
+    await scope["end"]()  # type: ignore[operator]
+    found = await event_log.read_run(run_id)
+    assert found is not None
+    assert found[0].status == "SUCCESS"
 
 
 def test_the_python_reader_prints_what_it_says() -> None:

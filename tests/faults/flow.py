@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import Error as JetStreamError
 
+from tests.faults.load import expecting
 from tests.faults.poison import definition
 from tests.faults.raw_stream import RawStream
 
@@ -108,11 +109,11 @@ class Flow:
         await self._publish(subject, json.dumps({**event, "time": "2026-11-23T00:00:00Z"}).encode())
 
     async def _publish(self, subject: str, body: bytes) -> int:
-        """The sequence; repeated with its id until there is one."""
-        headers = {"Nats-Msg-Id": uuid.uuid4().hex}
+        """The sequence; repeated until there is one, which may store it twice where an answer was lost."""
         await asyncio.sleep(self._random.expovariate(self.per_s / LANES))
         while True:
             try:
+                headers = await expecting(self.connection, subject)
                 answer = await self.connection.jetstream(timeout=2).publish(subject, body, headers=headers)
             except (NatsError, JetStreamError, TimeoutError):
                 await asyncio.sleep(0.1)

@@ -93,19 +93,15 @@ class Load:
 
 async def cancel(connection: Client, job: str, run_id: int) -> None:
     """Append cancel_requested as any writer must: expecting the run as it was read. Gives up when it is over."""
-    aggregate, id = f"jobs.run.{job}.{run_id}.>", uuid.uuid4().hex
+    id, subject = uuid.uuid4().hex, f"jobs.run.{job}.{run_id}.cancel_requested"
     for _ in range(10):
         try:
-            last, name = await last_event(connection, aggregate)
+            last, name = await last_event(connection, f"jobs.run.{job}.{run_id}.>")
         except (NatsError, JetStreamError, TimeoutError):
             continue
         if name in {*TERMINAL, "cancel_requested"}:
             return
-        headers = {
-            "Nats-Msg-Id": id,
-            "Nats-Expected-Last-Subject-Sequence": str(last),
-            "Nats-Expected-Last-Subject-Sequence-Subject": aggregate,
-        }
+        headers = {"Nats-Msg-Id": id, **expectation(subject, last)}
         event = {
             "specversion": "1.0",
             "id": id,
@@ -115,12 +111,30 @@ async def cancel(connection: Client, job: str, run_id: int) -> None:
             "subject": str(run_id),
             "data": {"by": "ADMIN:7"},
         }
-        subject = f"jobs.run.{job}.{run_id}.cancel_requested"
         try:
             await connection.jetstream(timeout=2).publish(subject, json.dumps(event).encode(), headers=headers)
         except (NatsError, JetStreamError, TimeoutError):
             continue
         return
+
+
+async def expecting(connection: Client, subject: str) -> dict[str, str]:
+    """The headers without which an event on this subject is none; nothing for a trigger."""
+    if subject.split(".")[1] not in ("run", "slot", "definition", "schedule") or "*" in subject or ">" in subject:
+        return {}
+    return expectation(subject, (await last_event(connection, _aggregate(subject)))[0])
+
+
+def expectation(subject: str, last: int) -> dict[str, str]:
+    return {
+        "Nats-Expected-Last-Subject-Sequence": str(last),
+        "Nats-Expected-Last-Subject-Sequence-Subject": _aggregate(subject),
+    }
+
+
+def _aggregate(subject: str) -> str:
+    group = subject.rpartition(".")[0]
+    return {"run": f"{group}.>", "slot": f"{group}.*"}.get(subject.split(".")[1], subject)
 
 
 async def last_event(connection: Client, aggregate: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""What other services, hostile writers and newer versions may put into the stream: forty inputs that nobody expects.
+"""What other services, hostile writers and newer versions may put into the stream: sixty inputs that nobody expects.
 
 Everything here is published raw; nothing of Kronik's codec takes part.
 """
@@ -17,7 +17,7 @@ LIMIT = 1_000_000
 class Dose:
     """One input. shows: where it has to be seen: as a `failed` run, `parked`, or as an `ok` one that hurts nobody.
 
-    says: part of the error, or of the reason why it is parked.
+    says: part of the error, or of the reason why it is parked. expects: it is written as an event has to be.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Dose:
     body: bytes
     shows: str
     says: str = ""
+    expects: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def _run_events(targets: Targets) -> Iterator[Dose]:
     yield Dose("event of no run", f"jobs.run.{KNOWN}.999999999.completed", completed, "parked", "999999999")
     yield Dose("event of another job's run", f"jobs.run.{OTHER}.{targets.finished}.completed", completed, "parked", "")
     yield Dose("event after the end", f"{late}.failed", _failed("too late"), "ok")
+    said = "without an expectation"
+    yield Dose("event without an expectation", f"{ours}.failed", _failed("forged"), "parked", said, expects=False)
     yield Dose("event of rubbish", f"{ours}.completed", b"\xff\x00{", "parked", "")
     yield Dose("event nested 100,000 deep", f"{ours}.completed", b'{"data":' + b"[" * 100_000, "parked", "")
     yield Dose("event of a type from the future", f"{ours}.completed", event("kronik.run.completed.v99", {}), "ok")
@@ -130,6 +133,8 @@ def _others() -> Iterator[Dose]:
         "parked",
         "",
     )
+    said = "without an expectation"
+    yield Dose("definition without one", "jobs.definition.SLOTTED", defined(jobType="SLOTTED"), "parked", said, False)
     yield Dose("definition of another job", "jobs.definition.SLOTTED", defined(), "parked", "does not belong")
     yield Dose(
         "definition with a schema of 1 MB", "jobs.definition.BIG", defined(jobType="BIG", paramsSchema=big), "ok"

@@ -22,6 +22,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from tests.invariants import TERMINAL, Fact, violations
 
 STREAM = "JOBS"
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+"""What an event of a run has to have been written with."""
 _BATCH = 1000
 _CLOCKS_S = 0.005
 """How far the server's clock and ours may differ: they are the same machine's, read at different moments."""
@@ -115,7 +117,12 @@ class RawStream:
         parts = message.subject.split(".")
         if parts[1] == "trigger":
             self.runs[sequence] = []
-        elif parts[1] == "run" and parts[3].isdigit() and int(parts[3]) in self.runs:
+        elif (
+            parts[1] == "run"
+            and EXPECTED in (message.headers or {})
+            and parts[3].isdigit()
+            and int(parts[3]) in self.runs
+        ):
             self.runs[int(parts[3])].append(Event(sequence, parts[4], fact.data, self.times[sequence]))
 
     def ended(self, run_id: int) -> bool:

@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 
 from tests.faults.figures import Report, scenario
+from tests.faults.load import expecting
 from tests.faults.poison import Dose, Targets, definition, doses, event
 from tests.faults.read_model import assert_rebuilds_equal
 from tests.faults.slot_ledger import MINUTE, accounts
@@ -65,7 +66,7 @@ async def _dose(scene: System, table: Timetable, names: list[str]) -> tuple[list
     )
     order = doses(targets)
     scene.random.shuffle(order)
-    sequences = [await _publish(scene, dose.subject, dose.body) for dose in order]
+    sequences = [await _publish(scene, dose.subject, dose.body, expects=dose.expects) for dose in order]
     begin = time.monotonic()
     await _done(scene, '{"ms":1}')
     span = time.monotonic() - begin
@@ -97,22 +98,27 @@ async def _before_its_run(scene: System) -> tuple[Dose, int | None]:
             return Dose("event of a run to come", subject, completed, "parked", "no trigger"), sequence
 
 
-async def _publish(scene: System, subject: str, body: bytes) -> int | None:
-    """The sequence; None where the server itself refuses the subject."""
+async def _publish(scene: System, subject: str, body: bytes, *, expects: bool = True) -> int | None:
+    """The sequence; None where the server itself refuses the subject. expects: as an event has to, again until it is
+    stored."""
+    while (answer := await _answer(scene, subject, body, expects)) and "error" in answer:
+        assert "wrong last sequence" in answer["error"]["description"], answer
+    return answer["seq"] if answer else None
+
+
+async def _answer(scene: System, subject: str, body: bytes, expects: bool) -> dict[str, Any] | None:
+    headers = await expecting(scene.connection, subject) if expects else {}
     inbox = scene.connection.new_inbox()
     told = await scene.connection.subscribe(inbox)
     # By hand: clients check subjects, hostile ones do not.
-    await scene.connection._send_publish(subject, inbox, body, len(body), None)
+    await scene.connection._send_publish(subject, inbox, body, len(body), headers or None)
     try:
         answer = await told.next_msg(timeout=2)
     except TimeoutError:
         return None
     finally:
         await told.unsubscribe()
-    if not answer.data:
-        return None
-    found: int = json.loads(answer.data)["seq"]
-    return found
+    return dict(json.loads(answer.data)) if answer.data else None
 
 
 async def _done(scene: System, body: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from nats.errors import Error as NatsError
 
 from tests.faults.figures import Report, scenario, spread
+from tests.faults.load import expecting
 from tests.faults.system import System, system
 from tests.invariants import violations
 from tests.scheduling import define
@@ -161,7 +162,9 @@ async def _started_by_nobody(scene: System) -> int:
         "time": "2026-01-01T00:00:00Z",
         "data": {"attempt": 1, "incarnation": "gone-1", "timeoutMs": 100},
     }
-    await scene.connection.jetstream().publish(f"jobs.run.NAP.{run_id}.started", json.dumps(event).encode())
+    subject = f"jobs.run.NAP.{run_id}.started"
+    headers = await expecting(scene.connection, subject)
+    await scene.connection.jetstream().publish(subject, json.dumps(event).encode(), headers=headers)
     return run_id
 
 

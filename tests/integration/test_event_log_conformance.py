@@ -12,7 +12,18 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
-from kronik.events import CancelRequested, Completed, SlotFired, Started, Triggered, Unknown
+from kronik import codec
+from kronik.events import (
+    AnyEvent,
+    CancelRequested,
+    Completed,
+    Failed,
+    SlotFired,
+    SlotSkipped,
+    Started,
+    Triggered,
+    Unknown,
+)
 from kronik.run import Run
 from nats.aio.client import Client
 
@@ -21,7 +32,9 @@ from services.log import append as module
 from services.log import committer
 from services.log import connection as nats_connection
 from services.log.append import Appended, Conflict, Entry, EventLog, Expected, LogUnavailable, TooLarge
+from services.log.committer import expecting
 from services.log.provision import provision
+from services.log.stored import UNEXPECTED
 from tests import servers
 from tests.model.memory_log import Fate, MemoryLog, MemoryStream, Publish, Read
 from tests.proxy import Proxy, proxy
@@ -37,6 +50,8 @@ class Stage(Protocol):
     near: EventLog
 
     async def publish(self, subject: str, body: bytes, id: str = "") -> int: ...
+
+    async def write(self, subject: str, body: bytes, headers: dict[str, str]) -> int: ...
 
     def lose_answers(self) -> None: ...
 
@@ -56,7 +71,9 @@ class Real:
     network: Proxy
 
     async def publish(self, subject: str, body: bytes, id: str = "") -> int:
-        headers = {"Nats-Msg-Id": id} if id else None
+        return await self.write(subject, body, {"Nats-Msg-Id": id} if id else {})
+
+    async def write(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
         return (await self.near.connection.jetstream().publish(subject, body, headers=headers)).seq
 
     def lose_answers(self) -> None:
@@ -93,7 +110,10 @@ class InMemory:
         return Fate.FINE
 
     async def publish(self, subject: str, body: bytes, id: str = "") -> int:
-        return self.stream.publish(subject, body, {"Nats-Msg-Id": id}).sequence  # type: ignore[union-attr]
+        return await self.write(subject, body, {"Nats-Msg-Id": id} if id else {})
+
+    async def write(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
+        return self.stream.publish(subject, body, headers).sequence  # type: ignore[union-attr]
 
     def lose_answers(self) -> None:
         self._losing = True
@@ -259,6 +279,35 @@ def slot_and_trigger(ledger: int, at: str = "9") -> list[Entry]:
         Entry("jobs.slot.NAP.fired", SlotFired(scheduled_for=AT), f"slot-{at}", guarded),
         Entry("jobs.trigger.NAP.cron", Triggered(), f"trigger-{at}"),
     ]
+
+
+def body(event: AnyEvent) -> bytes:
+    return codec.encode(event, id="forged", source="/forged", time=AT)
+
+
+async def test_an_event_without_its_expectation_is_none(stage: Stage) -> None:
+    """Who has a runner's password and publishes plainly, or expects of something else, ends nobody's run."""
+    run = await new_run(stage)
+    forged = body(Failed(attempt=0, error="forged", error_type="Forged"))
+    subject, slot = f"jobs.run.NAP.{run.id}.failed", body(SlotSkipped(scheduled_for=AT, outcome="missed", reason="x"))
+    alone = {"Nats-Batch-Id": "forged", "Nats-Batch-Sequence": "1", "Nats-Batch-Commit": "1"}
+    for headers in ({}, expecting(f"jobs.run.NAP.{run.id + 1}.>", 0), alone):
+        last = await stage.write(subject, forged, headers)
+        assert (event := await stage.log.last(aggregate(run))) is not None
+        assert event.data == Unknown("unreadable", f"{subject}: {UNEXPECTED}")
+    await stage.write("jobs.slot.NAP.missed", slot, {})
+    assert isinstance((await stage.log.read("jobs.slot.>"))[-1].data, Unknown)
+    seen = await read(stage.log, run)
+    assert (seen.phase, seen.version) == ("queued", last)
+    ended = await stage.log.append_to_run(seen, Failed(attempt=0, error="x", error_type="X"), by="us")
+    assert isinstance(ended, Run)
+    assert ended.finished
+
+
+async def test_every_slot_of_a_unit_counts(stage: Stage) -> None:
+    skipped = [Entry("jobs.slot.NAP.missed", SlotSkipped(scheduled_for=AT, outcome="missed", reason="x"), "a")] * 2
+    assert isinstance(await stage.log.append_unit([*slot_and_trigger(0), *skipped]), tuple)
+    assert [type(each.data) for each in await stage.log.read("jobs.slot.>")] == [SlotFired, SlotSkipped, SlotSkipped]
 
 
 async def test_a_unit_stands_as_a_whole_or_falls_as_a_whole(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from services.log import jetstream
 from services.log.append import EventLog
 from services.log.presence import Presence
+from tests.appending import append_next
 from tests.processes import Process, runner
 from tests.runs import finished, trigger
 
@@ -86,7 +87,7 @@ async def test_a_runner_that_starts_with_a_retired_job_brings_it_back(
         release(stack, nats_url, "one", "first")
         defined = await event_log.last(f"jobs.definition.{JOB}")
         retired = ScheduleChanged(by="ADMIN:1", retired=Retirement(by="ADMIN:1"))
-        await event_log.append(f"jobs.schedule.{JOB}", retired, id="retired")
+        await append_next(event_log, f"jobs.schedule.{JOB}", retired)
         await done(nats_client, event_log, 1, "{}")
         assert await event_log.last(f"jobs.definition.{JOB}") == defined
         release(stack, nats_url, "one", "second")

@@ -1,22 +1,25 @@
 """What is stored is text: whatever protocol words a stranger's message spells, nothing stalls and nothing is hidden."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from kronik.events import Started
 from nats.aio.client import Client
 
 from services.log import connection as nats_connection
 from services.log import jetstream
 from services.log.append import EventLog
 from services.log.event_reader import open_reader
-from services.log.protocol import text
+from services.log.protocol import EXPECTED, EXPECTED_FILTER, text
 from services.log.provision import provision
 from services.log.stored import Stored, delivered, is_delivery
 from tests import servers, strangers
-from tests.strangers import HEADERS, SUBJECTS, Stranger, stranger
+from tests.appending import append_next
+from tests.strangers import HEADERS, SUBJECTS, Stranger, headers, stranger
 
 Message = tuple[bytes, bytes | None, bytes]
 
@@ -98,6 +101,54 @@ async def _store_and_read(messages: list[Message], server: servers.NatsServer, c
     async with stranger(server.port) as by:
         if stored := await store(by, messages):
             await assert_read_by_everybody(client, stored)
+
+
+def test_no_expectation_counts_that_the_server_has_not_compared() -> None:
+    """However it is spelt: where the server stores the message all the same, no reader takes it for an event."""
+    with servers.nats() as server, asyncio.Runner() as runner:
+        client = runner.run(nats_connection.connect(server.url, "reader"))
+        runner.run(provision(client, replicas=1))
+        subject = b"jobs.run.X.7.failed"
+        other = headers(EXPECTED.encode() + b": 0", EXPECTED_FILTER.encode() + b": jobs.run.X.7.>")
+        stored = 0
+
+        async def try_all(forged: list[bytes]) -> None:
+            nonlocal stored
+            async with stranger(server.port) as by:
+                for header in forged:
+                    if sequence := await by.store(subject, header, b"{}"):
+                        stored += 1
+                        for found in await jetstream.get(client, {"seq": sequence}):
+                            assert not found.counts, header
+
+        async def first_of_run() -> None:
+            async with stranger(server.port) as by:
+                (found,) = await jetstream.get(client, {"seq": await by.store(subject, other, b"{}")})
+                assert found.counts
+
+        @settings(max_examples=40, phases=[Phase.generate], deadline=None)
+        @given(st.lists(strangers.false_expectations, min_size=10, max_size=10))
+        def holds(forged: list[bytes]) -> None:
+            runner.run(try_all(forged))
+
+        runner.run(first_of_run())
+        holds()
+        assert stored > 50, "these are stored, and have to be looked at"
+        runner.run(nats_connection.close(client))
+
+
+async def test_a_mirror_does_not_answer_for_the_stream(nats_client: Client, event_log: EventLog) -> None:
+    """nats-server leaves the expectations out of mirrors, and lets them answer reads of their origin."""
+    mirror = {"name": "MIRROR", "mirror": {"name": "JOBS"}, "storage": "file", "allow_direct": True}
+    await nats_client.request("$JS.API.STREAM.CREATE.MIRROR", json.dumps(mirror).encode(), timeout=5)
+    run_id = (await nats_client.jetstream().publish("jobs.trigger.X.crm", b"{}")).seq
+    await append_next(event_log, f"jobs.run.X.{run_id}.started", Started(attempt=1, incarnation="a", timeout_ms=1))
+    while (await nats_client.jetstream().stream_info("MIRROR")).state.last_seq <= run_id:
+        pass
+    for _ in range(30):
+        found = await event_log.read_run(run_id)
+        assert found is not None
+        assert found[0].phase == "executing"
 
 
 def test_whatever_is_stored_is_read_by_everybody() -> None:

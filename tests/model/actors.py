@@ -87,8 +87,8 @@ class Broker(MemoryStream):
         Broker.refused = tasks.running if isinstance(answer, Refused) and not tasks.running.lost else None
         return answer
 
-    def _store(self, subject: str, body: bytes, id: str) -> int:
-        sequence = super()._store(subject, body, id)
+    def _store(self, subject: str, body: bytes, headers: Mapping[str, str]) -> int:
+        sequence = super()._store(subject, body, headers)
         self.on_stored(subject.rpartition(".")[2])
         return sequence
 

@@ -12,33 +12,15 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 
-from kronik import codec
-from kronik.errors import InvalidEvent, InvalidName
+from kronik.errors import InvalidEvent
 from kronik.events import Recorded, Unknown
 from msgspec import Struct
 
-from services.log import committer
+from services.log import committer, stored
 from services.log.append import EventLog, LogUnavailable
 from services.log.committer import Unit
 
 T0 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-
-
-class Message(Struct, frozen=True):
-    """One stored message. id: its Nats-Msg-Id, empty where it has none."""
-
-    sequence: int
-    subject: str
-    body: bytes
-    id: str = ""
-
-    @property
-    def event(self) -> Recorded:
-        time = T0 + timedelta(milliseconds=self.sequence)
-        try:
-            return codec.decode(self.subject, self.body, sequence=self.sequence, time=time, msg_id=self.id or None)
-        except (InvalidEvent, InvalidName) as error:
-            return Recorded(self.sequence, self.subject, time, self.id, Unknown("unreadable", str(error)))
 
 
 class Stored(Struct, frozen=True):
@@ -59,20 +41,20 @@ class MemoryStream:
     """
 
     replicated: bool = False
-    messages: list[Message] = field(default_factory=list)
+    messages: list[stored.Stored] = field(default_factory=list)
     events: list[Recorded] = field(default_factory=list)
     ids: dict[str, int] = field(default_factory=dict)
 
     def publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None) -> Stored | Refused:
         headers = headers or {}
-        id, first = headers.get("Nats-Msg-Id", ""), self.ids.get(headers.get("Nats-Msg-Id", ""))
+        first = self.ids.get(headers.get("Nats-Msg-Id", ""))
         if self.replicated and first is not None:
             return Stored(first, duplicate=True)
         if not self._as_expected(headers):
             return Refused()
         if first is not None:
             return Stored(first, duplicate=True)
-        return Stored(self._store(subject, body, id), duplicate=False)
+        return Stored(self._store(subject, body, headers), duplicate=False)
 
     def publish_unit(self, unit: Unit) -> committer.Stored | Refused:
         """All of it or nothing. Each expectation is looked at as if the others of the unit did not come."""
@@ -83,8 +65,12 @@ class MemoryStream:
         known = len(ids) != len(set(ids)) or any(id in self.ids for id in ids)
         if known or not all(self._as_expected(message.headers) for message in unit):
             return Refused()
-        stored = [self._store(each.subject, each.body, each.headers.get("Nats-Msg-Id", "")) for each in unit]
-        return committer.Stored(tuple(stored))
+        batch = [
+            {**each.headers, "Nats-Batch-Id": "b", "Nats-Batch-Sequence": str(place)}
+            for place, each in enumerate(unit, 1)
+        ]
+        found = [self._store(each.subject, each.body, headers) for each, headers in zip(unit, batch, strict=True)]
+        return committer.Stored(tuple(found))
 
     def _as_expected(self, headers: Mapping[str, str]) -> bool:
         expected = headers.get("Nats-Expected-Last-Subject-Sequence")
@@ -93,13 +79,15 @@ class MemoryStream:
         selected = self.select(headers["Nats-Expected-Last-Subject-Sequence-Subject"])
         return int(expected) == (selected[-1].sequence if selected else 0)
 
-    def _store(self, subject: str, body: bytes, id: str) -> int:
-        message = Message(len(self.messages) + 1, subject, body, id)
+    def _store(self, subject: str, body: bytes, headers: Mapping[str, str]) -> int:
+        sequence, id = len(self.messages) + 1, headers.get("Nats-Msg-Id")
+        time, expects = T0 + timedelta(milliseconds=sequence), stored.expects_of(subject, headers)
+        message = stored.Stored(sequence, subject, time, body, id, expects=expects)
         self.messages.append(message)
-        self.events.append(message.event)
+        self.events.append(message.recorded())
         if id:
-            self.ids[id] = message.sequence
-        return message.sequence
+            self.ids[id] = sequence
+        return sequence
 
     def select(self, filter: str, start: int = 1) -> list[Recorded]:
         return [event for event in self.events[start - 1 :] if matches(filter, event.subject)]

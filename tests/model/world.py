@@ -326,7 +326,7 @@ class World:
     def _facts(self) -> Iterator[Fact]:
         for message in self.broker.messages:
             document = codec._anything.decode(message.body) if message.body else {}
-            yield Fact(message.sequence, message.subject, message.id, document.get("data", {}))
+            yield Fact(message.sequence, message.subject, message.msg_id or "", document.get("data", {}))
 
     def close(self) -> None:
         """Let go of every coroutine."""

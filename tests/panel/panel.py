@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +30,8 @@ from playwright.async_api import ConsoleMessage, Error, Page
 from services.api.access import store
 from services.api.access.store import Role
 from services.log import presence
-from services.log.append import Appended, EventLog
+from services.log.append import EventLog
+from tests.appending import append_next
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,7 @@ class Stage:
         return last.sequence if last else None
 
     async def _append(self, subject: str, event: AnyEvent) -> int:
-        appended = await self.log.append(subject, event, id=uuid.uuid4().hex)
-        assert isinstance(appended, Appended)
-        return appended.sequence
+        return (await append_next(self.log, subject, event)).sequence
 
 
 @contextlib.asynccontextmanager

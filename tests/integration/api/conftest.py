@@ -1,7 +1,6 @@
 """The API on this test's own servers, the app itself in this process; runners' events are appended by hand."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from services.api.history.projections import Checkpoint
 from services.api.history.projector import Projected, project
 from services.api.history.tables import Connection
 from services.infra.settings import ApiSettings
-from services.log.append import Appended, EventLog
+from services.log.append import EventLog
 from services.log.event_reader import open_reader
+from tests.appending import append_next
 
 JOB = "DEMO_JOB"
 PARAMS = {
@@ -62,9 +62,7 @@ class Stream:
         return await self.append(subjects.trigger(job_type, origin), Triggered(**fields))
 
     async def append(self, subject: str, event: Any) -> int:
-        appended = await self.log.append(subject, event, id=f"test-{uuid.uuid4()}")
-        assert isinstance(appended, Appended)
-        return appended.sequence
+        return (await append_next(self.log, subject, event)).sequence
 
     async def go_on(self, run_id: int, *events: RunEvent) -> int:
         """Append these events to the run; the sequence of the last one."""

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from kronik import codec
 from kronik.events import Completed, Failed
 from nats.aio.client import Client
 
@@ -19,9 +21,9 @@ from services.log import connection as nats_connection
 from services.log import subscription
 from services.log.event_reader import open_reader
 from services.log.provision import provision
-from services.log.stored import Stored
+from services.log.stored import UNEXPECTED, Stored
 from services.log.subscription import StreamReplaced
-from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, project_all
+from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, a_definition, project_all
 from tests.servers import NatsServer
 
 
@@ -122,6 +124,27 @@ async def test_an_event_of_no_run_is_parked(
     await project_all(writer, nats_client, sequence)
     (parked,) = await db.fetch("SELECT * FROM history.parked")
     assert "run 999 is not in the history" in parked["problem"]
+
+
+async def test_a_plain_publish_ends_nobodys_run_and_is_seen(
+    stream: Stream, nats_client: Client, writer: Connection, db: Connection
+) -> None:
+    """What a runner's password alone is enough for."""
+    run_id = await stream.trigger()
+    await stream.go_on(run_id, STARTED)
+    body = codec.encode(Completed(attempt=1, result=None), id="x", source="/x", time=datetime.now(UTC))
+    forged = await stream.publish(f"jobs.run.{JOB}.{run_id}.completed", body)
+    definition = codec.encode(a_definition(JOB), id="x", source="/x", time=datetime.now(UTC))
+    redefined = await stream.publish(f"jobs.definition.{JOB}", definition)
+    await project_all(writer, nats_client, redefined)
+    assert [row["status"] for row in await db.fetch("SELECT status FROM history.run")] == ["RUNNING"]
+    parked = await db.fetch("SELECT * FROM history.parked ORDER BY sequence")
+    assert [row["sequence"] for row in parked] == [forged, redefined]
+    assert all(UNEXPECTED in row["problem"] for row in parked)
+    assert await db.fetch("SELECT * FROM history.job") == []
+    await stream.go_on(run_id, Failed(attempt=1, error="its own end", error_type="E"))
+    await project_all(writer, nats_client, redefined + 1)
+    assert [row["error_message"] for row in await db.fetch("SELECT error_message FROM history.run")] == ["its own end"]
 
 
 async def test_a_checkpoint_on_a_message_that_cannot_be_read_is_known_again(
