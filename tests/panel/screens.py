@@ -1,5 +1,7 @@
 """`make screens`: every page in every width, theme and language, in one contact sheet: build/screens/sheet.html.
 
+It fails where axe finds something in one of them, or something stands beyond an edge.
+
 With `--readme` the three pictures of the README instead, docs/panel-*.png.
 """
 
@@ -7,9 +9,10 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from kronik.events import Warning
 from playwright.async_api import Browser, async_playwright
@@ -22,40 +25,58 @@ from services.log.provision import provision
 from services.runner import registry
 from tests import servers
 from tests.panel.conftest import FLAGS, found_chromium
-from tests.panel.gallery import WIDTHS, hang
-from tests.panel.house import house
+from tests.panel.gallery import ROOMS, WIDTHS
+from tests.panel.house import House, house
+from tests.panel.looking import Visit, visit
 from tests.panel.panel import Panel, Stage, a_job, served
 
 ROOT = Path(__file__).parent.parent.parent
 SHEET = ROOT / "build" / "screens"
-Work = Callable[[Panel, Stage, Browser], Awaitable[None]]
+Work = Callable[[House, Panel, Stage, Browser], Awaitable[None]]
+THEMES: Final = ("light", "dark")
+_HEAD: Final = (
+    "<!doctype html><meta charset=utf-8><title>Kronik</title>"
+    "<style>body{font:14px sans-serif}img{width:240px;max-height:600px;object-fit:cover;object-position:top;"
+    "border:1px solid}</style>"
+)
 
 
-async def sheet(panel: Panel, stage: Stage, browser: Browser) -> None:
-    paths = await hang(stage)
-    await _caught_up(panel, "6 ")
+async def sheet(place: House, panel: Panel, stage: Stage, browser: Browser) -> None:
+    """Also says what axe finds in each, and what stands beyond an edge; whoever has something to say of it fails."""
     shutil.rmtree(SHEET, ignore_errors=True)
     SHEET.mkdir(parents=True)
     state: Any = await panel.page.context.storage_state()
-    parts = ["<!doctype html><meta charset=utf-8><title>Kronik</title><style>img{width:240px;border:1px solid}</style>"]
-    for language in ("da-DK", "en-GB"):
-        for theme in ("light", "dark"):
-            kept: dict[str, Any] = {"storage_state": state, "locale": language, "color_scheme": theme}
-            async with await browser.new_context(base_url=panel.address, **kept) as context:
-                page = await context.new_page()
-                for number, path in enumerate(paths):
-                    await page.goto(path)
-                    parts.append(f"<h2>{language} {theme} {path}</h2>")
-                    for width in WIDTHS:
-                        await page.set_viewport_size({"width": width, "height": 900})
-                        name = f"{number:02}-{language[:2]}-{theme}-{width}.jpg"
-                        await page.screenshot(path=SHEET / name, full_page=True, type="jpeg", quality=60)
-                        parts.append(f"<a href={name}><img src={name} alt='{width} px'></a>")
-    (SHEET / "sheet.html").write_text("\n".join(parts))
-    sys.stdout.write(f"{SHEET / 'sheet.html'}\n")
+    figures: list[str] = []
+    faults: list[str] = []
+    for room in ROOMS:
+        pages = await room(place, panel, stage)
+        await place.caught_up(stage.log)
+        for language in ("da-DK", "en-GB"):
+            async with visit(browser, panel.address, state, language) as reader:
+                for shown in pages:
+                    await reader.open(shown, 1440)
+                    figures.append(f"<h2>{shown.name} <small>{language} {escape(shown.path)}</small></h2>")
+                    figures += [line for theme in THEMES for line in await _pictures(reader, language, theme)]
+                faults += reader.faults
+    (SHEET / "sheet.html").write_text("\n".join([_HEAD, *figures]))
+    sys.stdout.write("\n".join([*faults, f"{SHEET / 'sheet.html'}: {len(figures)} pictures, {len(faults)} faults\n"]))
+    if faults:
+        sys.exit(1)
 
 
-async def readme(panel: Panel, stage: Stage, browser: Browser) -> None:
+async def _pictures(reader: Visit, language: str, theme: Any) -> list[str]:
+    await reader.page.emulate_media(color_scheme=theme)
+    figures = []
+    for width in WIDTHS:
+        await reader.resize(width)
+        await reader.ask_axe(f"{language} {theme} {width}")
+        name = f"{reader.shown.name}-{language[:2]}-{theme}-{width}.jpg"
+        await reader.page.screenshot(path=SHEET / name, full_page=True, type="jpeg", quality=70)
+        figures.append(f"<a href={name}><img loading=lazy src={name} alt='{theme}, {width} px'></a>")
+    return figures
+
+
+async def readme(place: House, panel: Panel, stage: Stage, browser: Browser) -> None:
     """The drawn page; the page of many jobs on a bad morning, in the dark; a run on a phone."""
     daily, billing, imports = "DAILY_MAINTENANCE", "MONTHLY_BILLING", "HEYNABO_IMPORT"
     for job in registry.load(DEFAULT_JOBS).values():
@@ -112,7 +133,7 @@ async def _with_everything(work: Work, nats: servers.NatsServer, database_url: s
             panel = Panel(await context.new_page(), place.address, database_url)
             await panel.sign_in("admin")
             async with served(stage):
-                await work(panel, stage, browser)
+                await work(place, panel, stage, browser)
             await browser.close()
     await nats_connection.close(connection)
 

@@ -1,11 +1,8 @@
 """Pages as they were at an earlier moment, in a browser."""
 
-import pytest
 from playwright.async_api import expect
 
 from tests.panel.panel import Panel, Stage, a_job
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_page_of_an_earlier_moment_changes_nothing_and_leads_back_to_now(stage: Stage, panel: Panel) -> None:

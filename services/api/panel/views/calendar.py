@@ -52,9 +52,13 @@ class CalendarDay(Struct, frozen=True):
 
 
 class Calendar(Struct, frozen=True):
+    """before, after: the months around it, for programs; earlier, later: the same in words."""
+
     heading: str
     before: str
     after: str
+    earlier: str
+    later: str
     jobs: tuple[tuple[str, str], ...]
     days: tuple[CalendarDay, ...]
 
@@ -105,6 +109,8 @@ def calendar(
         heading=format_date(first, "MMMM y", locale=voice.language.locale),
         before=f"{first - timedelta(days=1):%Y-%m}",
         after=f"{last + timedelta(days=1):%Y-%m}",
+        earlier=format_date(first - timedelta(days=1), "MMMM", locale=voice.language.locale),
+        later=format_date(last + timedelta(days=1), "MMMM", locale=voice.language.locale),
         jobs=tuple((job.definition.job_type, title(job.definition.job_type, job.definition, voice)) for job in jobs),
         days=tuple(_calendar_day(day, tuple(cell(day, one) for one in types), voice) for day in days),
     )

@@ -45,10 +45,9 @@ class Skipped(Struct, frozen=True, kw_only=True):
 
 def rows(runs: Sequence[JobRun], definitions: dict[str, JobDefined], voice: Voice) -> list[Row]:
     """In the order of the runs. Seconds are said where two rows would read the same without."""
-    said = Counter((run.job_type, voice.moment(run.started_at)) for run in runs)
+    same = Counter(voice.moment(run.started_at) for run in runs)
     return [
-        row(run, definitions.get(run.job_type), voice, seconds=said[run.job_type, voice.moment(run.started_at)] > 1)
-        for run in runs
+        row(run, definitions.get(run.job_type), voice, seconds=same[voice.moment(run.started_at)] > 1) for run in runs
     ]
 
 

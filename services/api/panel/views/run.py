@@ -241,7 +241,7 @@ def _stretch(
 ) -> Stretch:
     ms = (end - start) / timedelta(milliseconds=1)
     x = round(100 * ((start - first) / timedelta(milliseconds=1)) / whole, 2)
-    return Stretch(kind, x, round(max(0.4, 100 * ms / whole), 2), f"{text} {voice.span(max(ms, 0))}")
+    return Stretch(kind, x, round(max(0.4, 100 * ms / whole), 2), f"{text}: {voice.span(max(ms, 0))}")
 
 
 class LogLine(Struct, frozen=True):

@@ -1,0 +1,42 @@
+"""Every page in every width, theme and language. `make screens` asks axe in each combination, this in six a page."""
+
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.panel.gallery import ROOMS, WIDTHS, Shown
+from tests.panel.house import House
+from tests.panel.looking import Visit, visit
+from tests.panel.panel import Panel, Stage
+
+LANGUAGES: Final = ("da-DK", "en-GB")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_every_page_can_be_read_by_everybody_on_every_screen(
+    panel: Panel, stage: Stage, browser: Browser, emptied: House, signed_in: Any
+) -> None:
+    faults: list[str] = []
+    for room in ROOMS:
+        pages = await room(emptied, panel, stage)
+        await emptied.caught_up(stage.log)
+        for language in LANGUAGES:
+            async with visit(browser, panel.address, signed_in, language) as reader:
+                for shown in pages:
+                    await _look(reader, shown, language)
+            faults += reader.faults
+    assert not faults, "\n".join(dict.fromkeys(faults))
+
+
+async def _look(reader: Visit, shown: Shown, language: str) -> None:
+    danish = language == "da-DK"
+    await reader.open(shown, 390 if danish else 1440)
+    await reader.page.emulate_media(color_scheme="light" if danish else "dark")
+    await reader.ask_axe(language)
+    await reader.page.emulate_media(color_scheme="dark" if danish else "light")
+    for width in WIDTHS:
+        await reader.resize(width)
+        if width in ((320, 768) if danish else (1024, 1440)):
+            await reader.ask_axe(f"{language} {width}", seen=True)
