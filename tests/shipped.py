@@ -92,6 +92,7 @@ def server(home: Path, node: str, route_port: int) -> NatsServer:
         ('http: "127.0.0.1:8222"\n', ""),
         ("0.0.0.0:6222", f"127.0.0.1:{route_port}"),
         ('"/data"', f'"{home / node / "data"}"'),
+        ("/etc/kronik/accounts", str(home / "accounts")),
     ):
         assert shipped in text, f"deploy/nats.conf has no {shipped}"
         text = text.replace(shipped, here)

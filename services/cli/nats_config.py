@@ -1,5 +1,7 @@
-"""`kronik nats-config`: Kronik's users and their permissions, for the configuration of NATS servers."""
+"""`kronik nats-config`: Kronik's users and their permissions, for the configuration of NATS servers, and with what the
+nodes of a cluster know each other."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +10,10 @@ from msgspec import Meta, Struct
 
 from services.cli import terminal
 from services.infra import settings
+from services.infra.clock import SystemClock
 from services.log import accounts as nats_users
-from services.stack import bus, nats_server, state
+from services.stack import bus, certificates, nats_server, state
+from services.stack.certificates import Certificates
 
 Password = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]+$")]
 """What stands in an address (nats://user:password@host) and in a server's configuration as it is."""
@@ -29,6 +33,14 @@ class Passwords(Struct, frozen=True, kw_only=True):
 
     def of_users(self) -> dict[str, str]:
         return {user: getattr(self, f"nats_{user}_password") for user in nats_users.USERS}
+
+
+CERTIFICATE_FILES = {
+    "authority": "routes-ca.pem",
+    "authority_key": "routes-ca-key.pem",
+    "nodes": "routes-cert.pem",
+    "nodes_key": "routes-key.pem",
+}
 
 
 class NatsConfigSettings(Passwords, frozen=True, kw_only=True):
@@ -51,8 +63,8 @@ def nats_config_command(
     Parameters
     ----------
     output
-        The file for the accounts, with `routes.conf` for the cluster's nodes beside it, readable by its owner alone;
-        without it the accounts go to stdout.
+        The file for the accounts, readable by its owner alone; without it the accounts go to stdout. Beside it stand
+        `routes.conf` and the certificates of the cluster's nodes: those there are, as long as they hold.
     nodes
         The cluster's nodes, with commas, each as host or host:port.
     """
@@ -64,6 +76,21 @@ def nats_config_command(
         terminal.print_line(text.rstrip())
     else:
         bus.write_private(output, text)
-        routes = nats_server.routes(config.nats_route_password, nodes.split(","))
+        names = nodes.split(",")
+        routes = nats_server.routes(config.nats_route_password, names)
         bus.write_private(output.with_name("routes.conf"), routes)
+        _certify(output.parent, [name.rpartition(":")[0] or name for name in names])
     return 0
+
+
+def _certify(directory: Path, hosts: Sequence[str]) -> None:
+    """Say until when it holds. Raises StateUnusable, CertificateUnusable."""
+    files = {part: directory / name for part, name in CERTIFICATE_FILES.items()}
+    found = {part: file.read_bytes() for part, file in files.items() if file.exists()}
+    kept = Certificates(**{"authority_key": b"", **found}) if found.keys() >= {*files} - {"authority_key"} else None
+    made = certificates.make(hosts, SystemClock().now(), kept)
+    if made != kept:
+        for part, file in files.items():
+            bus.write_private(file, getattr(made, part).decode())
+    new = "as it was" if made == kept else "new: restart the nodes one at a time"
+    terminal.say(f"The nodes' certificate is {new}. It ends on {certificates.ends(made.nodes):%Y-%m-%d}")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from services.cli.__main__ import COMMANDS
-from services.cli.nats_config import NatsConfigSettings
+from services.cli.nats_config import CERTIFICATE_FILES, NatsConfigSettings
 from services.cli.setup import MigrateSettings
 from services.infra import settings
 from tests.docs.markdown import ROOT
@@ -90,6 +90,16 @@ def test_the_servers_include_what_nats_config_writes() -> None:
             mounts[volume] + written.removeprefix(place),
             f"{beside}/routes.conf",
         }
+
+
+def test_the_nodes_have_the_certificates_that_nats_config_writes() -> None:
+    conf = (ROOT / "deploy" / "nats.conf").read_text()
+    files = re.findall(r'^ *(?:ca|cert|key)_file: "(.*)/(.*)"$', conf, re.MULTILINE)
+    for node in ("nats-1", "nats-2", "nats-3"):
+        mounts = dict(each.split(":")[:2] for each in SERVICES[node]["volumes"])
+        assert {directory for directory, _ in files} == {mounts["nats-accounts"]}
+    assert {name for _, name in files} == {*CERTIFICATE_FILES.values()} - {CERTIFICATE_FILES["authority_key"]}
+    assert "verify: true" in conf
 
 
 def test_nobody_outside_asks_a_server_how_it_does() -> None:

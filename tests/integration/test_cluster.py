@@ -7,21 +7,25 @@ import json
 import stat
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nats
 import pytest
 from kronik import subjects
+from msgspec.structs import replace
 from nats.aio.client import Client
 
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import EventLog
+from services.stack import certificates
+from services.stack.certificates import Certificates
 from services.stack.port import find_free
 from tests import servers, shipped
 from tests.processes import runner
 from tests.runs import finished, trigger
-from tests.shipped import NODES, Cluster, kronik, passwords
+from tests.shipped import NODES, PASSWORDS, Cluster, kronik, passwords
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +34,56 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
-def test_a_server_without_the_password_does_not_join(cluster: Cluster) -> None:
+def _tls(files: Certificates | None, home: Path) -> str:
+    if files is None:
+        return ""
+    for name in ("authority", "nodes", "nodes_key"):
+        (home / name).write_bytes(getattr(files, name))
+    return f"tls {{ ca_file: '{home}/authority', cert_file: '{home}/nodes', key_file: '{home}/nodes_key', timeout: 5 }}"
+
+
+def _stolen(cluster: Cluster) -> Certificates:
+    beside = cluster.accounts.parent
+    authority, nodes, key = ((beside / f"routes-{name}.pem").read_bytes() for name in ("ca", "cert", "key"))
+    return Certificates(authority, b"", nodes, key)
+
+
+@pytest.mark.parametrize("has", ["nothing", "the certificate alone", "the password alone", "one of its own making"])
+def test_a_server_joins_with_password_and_certificate_alone(cluster: Cluster, tmp_path: Path, has: str) -> None:
     """As a stranger would: with the addresses, and accounts of its own making."""
+    who, refused, files = {
+        "nothing": ("", "TLS route handshake error", None),
+        "the certificate alone": ("route:guess@", "authentication error", _stolen(cluster)),
+        "the password alone": (f"route:{PASSWORDS['route']}@", "TLS route handshake error", None),
+        "one of its own making": (
+            f"route:{PASSWORDS['route']}@",
+            "TLS route handshake error",
+            replace(certificates.make(["127.0.0.1"], datetime.now(UTC)), authority=_stolen(cluster).authority),
+        ),
+    }[has]
     with servers.nats() as stranger:
         config = Path(stranger.command.argv[-1])
-        routes = [f"nats://{who}127.0.0.1:{port}" for port in cluster.routes.values() for who in ("", "route:guess@")]
+        routes = [f"nats://{who}127.0.0.1:{port}" for port in cluster.routes.values()]
         joined = config.read_text().replace("server_name: kronik", "server_name: stranger") + (
-            f'cluster {{ name: kronik, listen: "127.0.0.1:{find_free()}", routes: {json.dumps(routes)} }}\n'
-            f"{cluster.accounts.read_text()}"
+            f'cluster {{ name: kronik, listen: "127.0.0.1:{find_free()}", routes: {json.dumps(routes)}\n'
+            f"{_tls(files, tmp_path)} }}\n{cluster.accounts.read_text()}"
         )
         stranger.stop()
         config.write_text(joined)
+        before = cluster.servers[0].log.read_text().count(refused)
         stranger.start()
-        _until(lambda: cluster.servers[0].log.read_text().count("authentication error") >= 2)
+        _until(lambda: cluster.servers[0].log.read_text().count(refused) > before)
         assert asyncio.run(_joined(cluster)) == set(NODES)
+
+
+def test_a_node_with_a_renewed_certificate_is_known_to_those_with_the_old(cluster: Cluster) -> None:
+    before, nodes = _stolen(cluster).nodes, ",".join(f"127.0.0.1:{port}" for port in cluster.routes.values())
+    done = kronik("nats-config", "--output", str(cluster.accounts), "--nodes", f"{nodes},127.0.0.9", **passwords())
+    assert "is new: restart the nodes one at a time" in done.stderr
+    assert _stolen(cluster).nodes != before
+    cluster.servers[0].stop()
+    cluster.servers[0].start()
+    _until(lambda: asyncio.run(_joined(cluster)) == set(NODES))
 
 
 async def _joined(cluster: Cluster) -> set[str]:
