@@ -37,6 +37,7 @@ from services.infra import logs, params
 from services.infra.failpoints import failpoint
 from services.log.append import Conflict, EventLog, LogUnavailable, TooLarge
 from services.log.stored import Stored, delivered
+from services.runner.commons import Commons
 from services.runner.context import Context, publish_last_lines, publish_lines
 from services.runner.isolation import Isolation
 from services.runner.lease import LeaseKeeper
@@ -101,6 +102,7 @@ class Attempts:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     holdings: dict[int, Holding] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    commons: Commons = field(default_factory=Commons)
     waiting: dict[int, str] = field(default_factory=dict)
     """The ack subjects of deliveries that were handed back until their retry, by run id."""
 
@@ -235,13 +237,16 @@ class Attempts:
         context = holding.context = Context(run, now, self.log.clock)
         outcome = await self._perform(job, given, holding, context)
         failpoint("after_job")
+        if isinstance(outcome, Raised):
+            log.warning("job_raised", error=outcome.error, exception=outcome.traceback)
         await self._conclude(job, holding, context, outcome)
 
     async def _perform(self, job: Job, given: Params, holding: Holding, context: Context) -> Outcome:
         try:
             if job.isolation == "process" or self.suspects.includes(holding.run):
                 return await self.isolation.perform(job, given, context, holding.stop, self.grace_s)
-            return await perform(job, given, context, holding.stop, self.threads, self.grace_s)
+            with self.commons.borrowed():
+                return await perform(job, given, context, holding.stop, self.threads, self.grace_s)
         finally:
             await publish_last_lines(self.log.connection, context)
 

@@ -180,7 +180,7 @@ def text_of(value: object, limit: int) -> str:
     """Any object of a job as text that can be stored, whatever its own __str__ does."""
     try:
         return clean(value if type(value) is str else str(value), limit)
-    except Exception:
+    except BaseException:
         return f"(a {type(value).__name__} that can't be shown)"
 
 
@@ -191,7 +191,7 @@ def whole(number: object) -> int | None:
             whole = operator.index(number)  # type: ignore[arg-type]
         except TypeError:
             whole = int(number)  # type: ignore[call-overload]
-    except Exception:
+    except BaseException:
         return None
     return max(-(2**53), min(2**53, int(whole)))
 

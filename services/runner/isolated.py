@@ -118,12 +118,8 @@ def _perform(job: Job, asked: frames.Perform, context: Context) -> frames.Ended:
     except asyncio.CancelledError:
         # Told to stop, or the job's own doing.
         outcome = None if context.told_to_stop else Raised("the job cancelled itself", "CancelledError")
-    except EXITS as error:
-        problem = exited(error)
-        problem.__cause__ = error
-        outcome = as_raised(job, problem)
     except BaseException as error:
-        outcome = as_raised(job, error)
+        outcome = as_raised(job, exited(error) if isinstance(error, EXITS) else error)
     return frames.Ended(outcome, context.saw_its_end)
 
 

@@ -1,10 +1,14 @@
-"""What came of performing a job, as a value that can be stored, whatever the job returned or raised. No I/O."""
+"""What came of performing a job, as a value that can be stored, whatever the job returned or raised. No I/O.
 
-import contextlib
+Whatever a job's own code does when it is asked for its words (`__str__` that exits, a chain of 5,000 causes), it is
+given no more than a moment, and nothing of it is raised here.
+"""
+
 import math
 import traceback
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -12,14 +16,14 @@ from kronik import Job, PermanentError, codec
 from kronik.text import clean, clean_traceback
 from msgspec import Struct
 
-from services.infra import logs
-
-log = logs.get()
-
 RESULT_LIMIT = 256 * 1024
 """Bytes of JSON that a result may have: it must fit into an event with its warnings."""
 EXITS = (SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, StopAsyncIteration)
 _LEAVES_TOLD = 10
+_LEAVES_READ = 100
+_NAME_LIMIT = 200
+_CHAIN_TRACED = 50
+_FRAMES_TRACED = 100
 
 
 class Returned(Struct, frozen=True, tag=True):
@@ -57,7 +61,9 @@ class JobExited(Exception):
 
 
 def exited(error: BaseException) -> JobExited:
-    return JobExited(f"the job raised {type(error).__name__}({error})")
+    problem = JobExited(f"the job raised {describe(error, '{}({})')}")
+    problem.__cause__ = error
+    return problem
 
 
 def timed_out(job: Job) -> str:
@@ -67,12 +73,13 @@ def timed_out(job: Job) -> str:
 
 def as_raised(job: Job, error: BaseException) -> Raised:
     """The exception as an outcome. Of a group with one exception in it, as TaskGroup makes it, that one counts."""
-    with contextlib.suppress(Exception):
-        log.warning("job_raised", job=job.job_type, exc_info=error)
-    leaves = list(_leaves(error))
-    permanent = any(isinstance(leaf, (PermanentError, *job.retry.never)) for leaf in (error, *leaves))
-    named = leaves[0] if len(leaves) == 1 else error
-    return Raised(_told(error, leaves), type(named).__name__, permanent, trace(error))
+    try:
+        leaves = list(islice(_leaves(error), _LEAVES_READ))
+        permanent = any(isinstance(leaf, (PermanentError, *job.retry.never)) for leaf in (error, *leaves))
+        named = leaves[0] if len(leaves) == 1 else error
+        return Raised(_told(error, leaves), clean(type(named).__name__, _NAME_LIMIT), permanent, trace(error))
+    except BaseException as problem:
+        return Raised("what the job raised can't be read", clean(type(problem).__name__, _NAME_LIMIT))
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -90,23 +97,45 @@ def _told(error: BaseException, leaves: list[BaseException]) -> str:
     return clean(f"{describe(error)}: {told}{'; …' if len(leaves) > _LEAVES_TOLD else ''}")
 
 
-def describe(error: BaseException) -> str:
+def describe(error: BaseException, pattern: str = "{}: {}") -> str:
     """The exception as one readable text, whatever its own __str__ does."""
+    name = clean(type(error).__name__, _NAME_LIMIT)
     try:
-        text = str(error)
-    except Exception:
+        text = clean(str(error))
+    except BaseException:
         text = "(its message can't be shown)"
-    return clean(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    return clean(pattern.format(name, text) if text or "(" in pattern else name)
 
 
 def trace(error: BaseException) -> str | None:
-    """Where the exception came from, with its causes and groups, from the job's own code on."""
+    """Where the exception came from, with its causes and groups, from the job's own code on.
+
+    Of one with very many of them its own way alone is told: Python would look all of them up before any is left out.
+    """
     try:
-        told = traceback.TracebackException.from_exception(error, compact=True)
-        told.stack = traceback.StackSummary.from_list(frame for frame in told.stack if not _is_ours(frame.filename))
-        return clean_traceback("".join(told.format()))
-    except Exception:
+        if _is_large(error):
+            told = traceback.format_tb(error.__traceback__, -_FRAMES_TRACED)
+            return clean_traceback("".join([*told, describe(error), "\n… with more behind it than can be told\n"]))
+        told_all = traceback.TracebackException.from_exception(error, limit=-_FRAMES_TRACED, compact=True)
+        told_all.stack = traceback.StackSummary.from_list(
+            frame for frame in told_all.stack if not _is_ours(frame.filename)
+        )
+        return clean_traceback("".join(told_all.format()))
+    except BaseException:
         return None
+
+
+def _is_large(error: BaseException) -> bool:
+    """Whether more exceptions than are traced hang together here, as causes, contexts and groups."""
+    seen: set[int] = set()
+    waiting: list[BaseException] = [error]
+    while waiting and len(seen) <= _CHAIN_TRACED:
+        one = waiting.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            inner = one.exceptions[: _CHAIN_TRACED + 1] if isinstance(one, BaseExceptionGroup) else ()
+            waiting += [each for each in (one.__cause__, one.__context__, *inner) if each is not None]
+    return len(seen) > _CHAIN_TRACED
 
 
 def _is_ours(filename: str) -> bool:
@@ -119,8 +148,8 @@ def as_result(value: object) -> Returned | Raised:
         encoded = msgspec.json.encode(value)
         plain = msgspec.json.decode(encoded)
         odd = _not_a_number(msgspec.to_builtins(value), "$") if b"null" in encoded else None
-    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
-        return _invalid(f"the result can't be written as JSON: {clean(str(error), 500)}")
+    except BaseException as error:
+        return _invalid(f"the result can't be written as JSON: {clean(describe(error, '{1}'), 500)}")
     if odd is not None:
         return _invalid(f"the result can't be written as JSON: {clean(odd, 500)}")
     if codec.is_too_deep(encoded, codec.DEPTH_LIMIT - 2):

@@ -21,6 +21,7 @@ from services.runner.outcome import (
     JobExited,
     Outcome,
     Raised,
+    Returned,
     Stopped,
     TimedOut,
     as_raised,
@@ -29,13 +30,15 @@ from services.runner.outcome import (
     timed_out,
 )
 
+_CANCELLED_ITSELF = Raised("the job cancelled itself", "CancelledError")
+
 
 async def perform(
     job: Job, params: Params, context: Context, stop: asyncio.Event, threads: ThreadPoolExecutor, grace_s: float
 ) -> Outcome:
     """Call the job until it returns, raises, takes too long or `stop` is set. Never raises."""
     left = exits.watch(context)
-    task = asyncio.create_task(_call(job, params, context, threads))
+    task: asyncio.Task[Any] = asyncio.create_task(_call(job, params, context, threads))
     stopped = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait(
@@ -44,42 +47,42 @@ async def perform(
     finally:
         stopped.cancel()
     if task in done:
-        return _outcome(job, task)
+        return _outcome(task)
     context.cancel()
     over = await _end(task, grace_s)
     if left.done():
-        return _exited(job, left.result()) if over else Ignored("raised an exit in one of its tasks")
+        return as_raised(job, exited(left.result())) if over else Ignored("raised an exit in one of its tasks")
     late = stopped not in done
     if not over:
         return Ignored(timed_out(job) if late else "was told to stop")
-    if not (context.saw_its_end or task.cancelled() or task.exception()):
-        return as_result(task.result())
+    if not context.saw_its_end and isinstance(outcome := _outcome(task), Returned):
+        return outcome
     return TimedOut(job.timeout) if late else Stopped()
 
 
-async def _call(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Any:
+async def _call(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Outcome:
     voices.speaker.set(context)
     if not inspect.iscoroutinefunction(job.function):
         return await _in_thread(job, params, context, threads)
     try:
         with exits.only_here():
-            return await job.function(context, params)
-    except EXITS as error:
-        raise exited(error) from error
+            return as_result(await job.function(context, params))
     except asyncio.CancelledError:
         context.saw_its_end = True
         raise
+    except BaseException as error:
+        return _raised(job, error)
 
 
-async def _in_thread(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Any:
+async def _in_thread(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Outcome:
     """A thread can't be cancelled, so the task lasts as long as the thread does."""
 
-    def call() -> Any:
+    def call() -> Outcome:
         try:
             with exits.only_here():
-                return job.function(context, params)
-        except EXITS as error:
-            raise exited(error) from error
+                return as_result(job.function(context, params))
+        except BaseException as error:
+            return _raised(job, error)
 
     # In a copy of this task's context: what a job sets in it is not seen by the thread's next one.
     future = asyncio.get_running_loop().run_in_executor(threads, contextvars.copy_context().run, call)
@@ -91,26 +94,22 @@ async def _in_thread(job: Job, params: Params, context: Context, threads: Thread
                 raise
 
 
-async def _end(task: asyncio.Task[Any], grace_s: float) -> bool:
+async def _end(task: asyncio.Task[Outcome], grace_s: float) -> bool:
     """Cancel the task and give it the grace; whether it is over."""
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=grace_s)
-    if done and not task.cancelled():
-        task.exception()  # seen, so that asyncio does not complain
     return bool(done)
 
 
-def _outcome(job: Job, task: asyncio.Task[Any]) -> Outcome:
-    if task.cancelled():
-        return Raised("the job cancelled itself", "CancelledError")
-    error = task.exception()
-    return as_result(task.result()) if error is None else as_raised(job, error)
+def _outcome(task: asyncio.Task[Outcome]) -> Outcome:
+    return _CANCELLED_ITSELF if task.cancelled() else task.result()
 
 
-def _exited(job: Job, error: BaseException) -> Raised:
-    problem = exited(error)
-    problem.__cause__ = error
-    return as_raised(job, problem)
+def _raised(job: Job, error: BaseException) -> Raised:
+    """In the job's own thread, where it has one: however long its words take, they hold up nobody."""
+    if isinstance(error, asyncio.CancelledError):
+        return _CANCELLED_ITSELF
+    return as_raised(job, exited(error) if isinstance(error, EXITS) else error)
 
 
 __all__ = ["JobExited", "perform"]
