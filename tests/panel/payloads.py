@@ -42,7 +42,7 @@ PAYLOADS: Final = (
     "\u202eexe.gnp \u2066\u2067 never closed",
     "Z\u0335\u0336\u0337\u0338\u0315\u031b\u0340\u0341\u0358\u0321\u0322\u0327\u0328" * 3,
     "\u001b[31mred\u001b[0m\u0007\u0008\u007f\u0085\u2028\u2029\ufeff",
-    "\ue000name\ue000",
+    "\ue000name\ue000 \uf8ff \ufffd \ufdd0",
     "W" * 180,
     "a\r\nSet-Cookie: kronik_session=x\r\n\r\n<script>",
     "🏳️‍🌈👩‍👩‍👧‍👦" * 12,

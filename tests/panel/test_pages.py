@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from kronik.events import Triggered, Warning
+from kronik.events import Triggered
 from playwright.async_api import Browser, expect
 
 from services.infra.clock import SystemClock
@@ -149,55 +149,6 @@ async def test_a_schedule_is_seen_before_it_holds_and_a_pause_says_who_why_and_u
     await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Det kan ikke være en tidsplan")
     await expect(page.get_by_label("Cron-udtryk")).to_have_value("99 2 * * *")
     panel.complaints.clear()  # the console names the page with status 400
-
-
-PAYLOADS = [
-    "<script>document.title='owned'</script>",
-    "</title><script>document.title='owned'</script>",
-    "<img src=x onerror=\"document.title='owned'\">",
-    '"><svg onload="document.title=\'owned\'">',
-    "' onmouseover='document.title=1' x='",
-    "javascript:document.title='owned'",
-    "</textarea><iframe srcdoc='<script>parent.document.title=1</script>'>",
-    "{{ 7 * 7 }}{% raw %}${7*7}",
-    "<style>*{display:none}</style><link rel=stylesheet href=//example.org/x>",
-    "<form action=//example.org><button>x</button></form><meta http-equiv=refresh content='0;url=//example.org'>",
-    "\u202egnp.exe\u0000\u001b[31m",
-    "%(who)s %s {0} \\u0027",
-]
-
-
-FOREIGN = "script, img, iframe, form[action^='//'], style, meta, link"
-
-
-async def test_whatever_a_stranger_writes_stays_a_text(panel: Panel, stage: Stage) -> None:
-    pages = ["/admin/system", "/admin/system/history", "/admin/system/journal", "/admin/system/calendar"]
-    for number, evil in enumerate(PAYLOADS):
-        text = evil.replace("\u0000", "")
-        schema = {
-            "type": "object",
-            "title": text,
-            "properties": {text: {"type": "string", "title": text, "description": text}},
-        }
-        job = a_job(f"J{number}", title={"da": text}, description=text, params_schema=schema)
-        await stage.define(job)
-        await stage.ran(f"J{number}", {text: text}, Warning(text, item=text))
-        run_id = await stage.trigger(f"J{number}", origin="ops", params={text: text})
-        await stage.start(run_id)
-        await stage.say(run_id, f"J{number}", level=text, event=text, fields={text: text})
-        await stage.fail(run_id, text)
-        pages += [f"/admin/system/run/{run_id}", f"/admin/system/job/J{number}", f"/admin/system/job/J{number}/run"]
-    await panel.open(
-        f"/admin/system/history?text={PAYLOADS[2]}&param.{PAYLOADS[3]}=x&job={PAYLOADS[0]}&status={PAYLOADS[4]}"
-    )
-    for path in pages:
-        await panel.open(path)
-        assert (
-            await panel.page.locator("main :is(script, img, iframe, form[action^='//'], style, meta, link)").count()
-            == 0
-        )
-        assert await panel.page.title() not in ("owned", "1")
-    assert panel.complaints == []
 
 
 async def test_the_page_is_fetched_once_and_nothing_from_elsewhere(panel: Panel, stage: Stage) -> None:

@@ -4,6 +4,7 @@ Only for who refreshes an open page; whoever opens one, or comes back from a but
 shared by who sees the same: its role and its language. What is a person's own stands in for `NAME` until it is sent.
 """
 
+import secrets
 from collections import OrderedDict
 from typing import Any, Final
 
@@ -11,8 +12,8 @@ from litestar import Request
 
 from services.infra.clock import monotonic_s
 
-NAME: Final = "\ue000name\ue000"
-"""Of private use, so that nothing else on a page reads so."""
+NAME: Final = f"\ue000{secrets.token_hex(8)}\ue000"
+"""Nobody can write it who does not know it."""
 REFRESH: Final = "x-kronik-refresh"
 
 _FRESH_S: Final = 0.4
