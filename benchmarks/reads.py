@@ -16,6 +16,7 @@ from services.api.history import counts, export, overview, queries, schema
 from services.api.history.columns import term_of
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Moment, Place
+from services.api.pool import SETTINGS
 from services.infra import sql
 from tests import servers
 
@@ -36,8 +37,7 @@ async def measure(*, runs: int, requests: int) -> list[Figure]:
 
 def _pool(database: str) -> "asyncpg.Pool[asyncpg.Record]":
     """As the API's."""
-    settings = {"plan_cache_mode": "force_custom_plan", "statement_timeout": "5000", "timezone": "UTC"}
-    return asyncpg.create_pool(database, min_size=1, max_size=2, server_settings=settings)
+    return asyncpg.create_pool(database, min_size=1, max_size=2, server_settings=SETTINGS)
 
 
 async def fill(database: str, runs: int) -> None:

@@ -42,7 +42,8 @@ def apart(run: RunContext, params: Deed) -> Any:
             run.warn("could not be updated", item="household 17")
             print("printed")  # noqa: T201
             os.system("echo by another program >&2")
-            return {"id": run.id, "token": run.token, "attempt": run.attempt, "by": run.correlation_id or ""}
+            together = f"{run.correlation_id} {run.traceparent}"
+            return {"id": run.id, "token": run.token, "attempt": run.attempt, "by": together}
         case "exit":
             sys.exit(3)
         case "os exit":

@@ -98,6 +98,8 @@ def _environment(run: RunContext, given: Params) -> dict[str, str]:
         told["SCHEDULED_FOR"] = run.scheduled_for.isoformat()
     if run.correlation_id is not None:
         told["CORRELATION_ID"] = run.correlation_id
+    if run.traceparent is not None:
+        told["TRACEPARENT"] = run.traceparent
     encoded = msgspec.json.encode(given).decode()
     if len(encoded) <= _ENVIRONMENT_LIMIT:
         told["PARAMS"] = encoded

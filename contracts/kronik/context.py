@@ -43,6 +43,10 @@ class RunContext(Protocol):
         """What the run belongs to, as whoever asked for it named it; to be passed on in what the job asks of others."""
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace that the run belongs to, as W3C Trace Context writes it; to be passed on likewise."""
+
+    @property
     def now(self) -> datetime:
         """When this attempt started (UTC). Use it instead of reading the clock: one attempt, one time."""
 

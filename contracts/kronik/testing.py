@@ -45,6 +45,7 @@ class RecordedRun:
     triggered_by: str = "CRON"
     scheduled_for: datetime | None = None
     correlation_id: str | None = None
+    traceparent: str | None = None
     cancelled: bool = False
     log: RecordedLog = field(default_factory=RecordedLog)
     warnings: list[tuple[str | None, str]] = field(default_factory=list)

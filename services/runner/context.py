@@ -48,6 +48,7 @@ class Context:
         self.triggered_by = run.triggered_by
         self.scheduled_for = run.scheduled_for
         self.correlation_id = run.correlation_id
+        self.traceparent = run.traceparent
         self.now = now
         self.clock = clock
         self.warnings: list[Warning] = []

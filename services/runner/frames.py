@@ -52,6 +52,7 @@ class Perform(Struct, frozen=True, tag=True):
     triggered_by: str
     scheduled_for: str | None
     correlation_id: str | None
+    traceparent: str | None
     now: str
 
 

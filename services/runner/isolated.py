@@ -32,6 +32,7 @@ class Context:
         self.triggered_by = asked.triggered_by
         self.scheduled_for = datetime.fromisoformat(asked.scheduled_for) if asked.scheduled_for else None
         self.correlation_id = asked.correlation_id
+        self.traceparent = asked.traceparent
         self.now = datetime.fromisoformat(asked.now)
         self.log = Log(self)
         self.saw_its_end = False

@@ -96,6 +96,7 @@ class Isolation:
             triggered_by=context.triggered_by,
             scheduled_for=context.scheduled_for.isoformat() if context.scheduled_for else None,
             correlation_id=context.correlation_id,
+            traceparent=context.traceparent,
             now=context.now.isoformat(),
         )
         with contextlib.suppress(OSError):

@@ -66,10 +66,11 @@ async def test_the_run_context_is_the_same(nats_client: Client, event_log: Event
         "type": "asked",
         "data": {},
         "correlationid": "order-7",
+        "traceparent": "00-1",
     }
     run = await done(nats_client, event_log, "APART", **envelope)
     assert run.status == "PARTIAL"
-    assert run.result == {"id": run.id, "token": run.token, "attempt": 1, "by": "order-7"}
+    assert run.result == {"id": run.id, "token": run.token, "attempt": 1, "by": "order-7 00-1"}
     assert [(warning.item, warning.text) for warning in run.warnings] == [("household 17", "could not be updated")]
     lines = await _lines(nats_client, run.id, "by another program")
     assert {line["event"] for line in lines if "event" in line} >= {"at work", "could not be updated", "printed"}

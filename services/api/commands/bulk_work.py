@@ -16,6 +16,7 @@ from msgspec import Struct
 from services.api.access.store import Identity
 from services.api.commands import bulk, cancel, trigger
 from services.api.commands.bulk import Command
+from services.api.commands.trigger import Together
 from services.api.history import queries
 from services.api.history.queries import DefinedJob
 from services.api.past import History
@@ -146,7 +147,7 @@ class BulkWork:
             run.job_type,
             Triggered(params=run.params, user_id=by.user_id, rerun_of=run_id),
             id=bulk.event_id(id, run_id),
-            correlation_id=id,
+            together=Together(correlation_id=id),
         )
         return Settled(run_id, "done", made=appended.sequence)
 

@@ -4,12 +4,13 @@ from typing import Any
 
 from kronik.events import Triggered
 from kronik.run import Run
+from msgspec import structs
 
 from services.api import past as history
 from services.api.access.store import Identity
 from services.api.commands import trigger
 from services.api.commands.plan import Plan
-from services.api.commands.trigger import Asked
+from services.api.commands.trigger import ALONE, Asked, Together
 from services.api.past import History
 from services.api.problems import PARAMS_UNKNOWN, RUN_NOT_FINISHED, Problem
 
@@ -30,15 +31,23 @@ async def plan(past: History, run_id: int, params: dict[str, Any] | None = None)
 
 
 async def apply(
-    past: History, identity: Identity, run_id: int, key: str | None, params: dict[str, Any] | None = None
+    past: History,
+    identity: Identity,
+    run_id: int,
+    key: str | None,
+    params: dict[str, Any] | None = None,
+    together: Together = ALONE,
 ) -> Asked:
-    """Trigger a finished run's job again; the two belong together as before. params: others than its own.
+    """Trigger a finished run's job again; where nothing else is said the two belong together as before.
+
+    params: others than its own.
 
     Raises Problem, LogUnavailable; key: see trigger.
     """
     run, taken = await _wanted(past, run_id, params)
     wanted = Triggered(params=taken, user_id=identity.user_id, rerun_of=run_id)
-    return await trigger.apply(past, identity, wanted, run.job_type, key, run.correlation_id)
+    together = structs.replace(together, correlation_id=together.correlation_id or run.correlation_id)
+    return await trigger.apply(past, identity, wanted, run.job_type, key, together)
 
 
 async def _wanted(past: History, run_id: int, params: dict[str, Any] | None) -> tuple[Run, dict[str, Any]]:

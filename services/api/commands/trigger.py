@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from jsonschema.exceptions import ValidationError
@@ -42,6 +42,16 @@ PARAMS_BYTES = codec.PARAMS_LIMIT - 8 * 1024
 _PATIENCE_S = 5.0
 
 
+class Together(Struct, frozen=True):
+    """What the run belongs to: both go with every event of it, and to the job."""
+
+    correlation_id: str | None = None
+    traceparent: str | None = None
+
+
+ALONE: Final = Together()
+
+
 class Asked(Struct, frozen=True):
     """The run that was asked for. created: it did not exist before."""
 
@@ -77,7 +87,7 @@ async def apply(
     wanted: Triggered,
     job_type: str,
     key: str | None,
-    correlation_id: str | None = None,
+    together: Together = ALONE,
 ) -> Asked:
     """Append a trigger of this job by this account and answer its run.
 
@@ -95,18 +105,22 @@ async def apply(
             return Asked(waiting, created=False)
         await _tell_refused(history.log, identity, job_type, full)
         raise full.problem
-    appended = await append(history.log, job_type, wanted, id=event_id, correlation_id=correlation_id)
+    appended = await append(history.log, job_type, wanted, id=event_id, together=together)
     if appended.duplicate and key is not None:
         return await _same(history, appended.sequence, wanted)
     return Asked(await _read_back(history, appended.sequence, event_id, wanted, job_type), created=True)
 
 
-async def append(
-    log: EventLog, job_type: str, wanted: Triggered, *, id: str, correlation_id: str | None = None
-) -> Appended:
+async def append(log: EventLog, job_type: str, wanted: Triggered, *, id: str, together: Together = ALONE) -> Appended:
     """Store the trigger; with an id that stands in the stream already, where it stands. Raises LogUnavailable."""
     subject = subjects.trigger(job_type, subjects.ADMIN)
-    entry = Entry(subject=subject, event=wanted, id=id, correlation_id=correlation_id)
+    entry = Entry(
+        subject=subject,
+        event=wanted,
+        id=id,
+        correlation_id=together.correlation_id,
+        traceparent=together.traceparent,
+    )
     appended = await log.append_unit((entry,), patience_s=_PATIENCE_S)
     assert not isinstance(appended, Conflict), "without an expectation there is no conflict"
     return appended[0]

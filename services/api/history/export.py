@@ -24,7 +24,12 @@ _CHUNKS: Final = 8
 _PATIENCE_S: Final = 60
 _LONGEST_S: Final = 3_600
 
-_DEFUSED: Final = r"CASE WHEN {0} ~ '^[=+\-@\t\r\n]' THEN '''' || {0} ELSE {0} END"
+_BEGINS_A_FORMULA: Final = "=+-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20"
+"""The last four as wide as a Chinese character, which some spreadsheets take for the others."""
+
+_DEFUSED: Final = (
+    f"CASE WHEN {{0}} <> '' AND strpos(E'{_BEGINS_A_FORMULA}', left({{0}}, 1)) > 0 THEN '''' || {{0}} ELSE {{0}} END"
+)
 """A cell that a spreadsheet would take for a formula. Source: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 _ANY_CELL: Final = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}

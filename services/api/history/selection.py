@@ -8,6 +8,7 @@ has thousands of shapes, and each must be answered along an index that yields id
     triggeredBy ............. the same groups within whoever asked
     correlationId ........... the states within it
     rerunOf, param .......... their own indexes
+    text .................... its own index, or the runs that have an error; with a job, the job's groups
     id ...................... these runs, and no more
 
 What is left of the filter is looked at row by row along that way, so it costs as much as the narrowest way has rows.
@@ -23,6 +24,8 @@ from services.api.history.columns import term_of
 from services.api.history.run_filter import BY_PHASE, BY_STATUS, OPEN, STATES, RunFilter
 
 Direction = Literal["older", "newer"]
+Which = Literal["all", "sorted", "unsorted"]
+"""Runs by whether their state is known; those of which it is are in one of the states meant."""
 
 UNSORTED: Final = "unsorted"
 """The state of rows that an earlier version of the read model wrote; gone as soon as it is rebuilt."""
@@ -88,6 +91,12 @@ def everything(
     """
     select = _Select(wanted, moment)
     listed = ", ".join(f'{cell.format(select.column(name))} AS "{called[name]}"' for name, cell in cells.items())
+    if select.is_narrow:
+        picked = f"WITH picked AS MATERIALIZED ({select.ids('', 'ORDER BY id')})"
+        one = "SELECT * FROM history.run WHERE run.id = picked.id LIMIT 1"
+        return select.statement(
+            f"{picked} SELECT {listed} FROM picked CROSS JOIN LATERAL ({one}) AS run {select.then()} ORDER BY picked.id"
+        )
     where = " AND ".join(["true", *select.plain()])
     return select.statement(f"SELECT {listed} FROM history.run {select.then()} WHERE {where} ORDER BY run.id")
 
@@ -220,18 +229,23 @@ class _Select:
         """What the states leave over, where the group alone does not tell."""
         if self._states == frozenset(STATES):
             return None
-        states = self._arg(sorted(self._states), "text[]")
         if self._moment:
-            return f"{self._state()} = ANY({states})"
-        return f"(run.state = ANY({states}) OR run.state = '{UNSORTED}' AND {self._unsorted()})"
+            return f"{self._state()} = ANY({self._arg(sorted(self._states), 'text[]')})"
+        return f"({self._sorted()} OR {self._unsorted()})"
+
+    def _sorted(self) -> str:
+        return f"run.state = ANY({self._arg(sorted(self._states), 'text[]')})"
 
     def _unsorted(self) -> str:
         statuses = [status for status, states in BY_STATUS.items() if states & self._states]
         phases = [phase for phase, states in BY_PHASE.items() if states & self._states]
-        return (
-            f"run.status = ANY({self._arg(statuses, 'text[]')}) AND run.phase = ANY({self._arg(phases, 'text[]')})"
-            + (" AND run.cancelled_by IS NULL" if self._wanted.unresolved else "")
-        )
+        conditions = [
+            f"run.state = '{UNSORTED}'",
+            f"run.status = ANY({self._arg(statuses, 'text[]')})",
+            f"run.phase = ANY({self._arg(phases, 'text[]')})",
+            *(["run.cancelled_by IS NULL"] if self._wanted.unresolved else []),
+        ]
+        return " AND ".join(conditions)
 
     def _of_jobs(self, alias: str) -> list[str]:
         wanted, found = self._wanted, []
@@ -259,8 +273,8 @@ class _Select:
                 found.append(f"run.id {bound} (SELECT {extreme}(id) FROM ({near}) AS near)")
         return found
 
-    def _rest(self, way: str, states_known: bool = False) -> list[str]:
-        """The parts that this way does not follow itself. states_known: it goes by groups of the states meant."""
+    def _rest(self, way: str, which: Which = "all") -> list[str]:
+        """The parts that this way does not follow itself."""
         wanted, found = self._wanted, [*self._bounds, *self._when()]
         if wanted.triggered_by and way != "who":
             found.append(f"run.triggered_by = ANY({self._arg(list(wanted.triggered_by), 'text[]')})")
@@ -274,13 +288,20 @@ class _Select:
             term = self._arg(term_of(name, value), "bigint")
             found.append(f"EXISTS (SELECT FROM history.param WHERE param.term = {term} AND param.run_id = run.id)")
         if wanted.text is not None:
-            found.append(f"run.error_message ILIKE {self._arg(_like(wanted.text), 'text')}")
+            found += [
+                "run.error_message IS NOT NULL",
+                f"run.error_message ILIKE {self._arg(_like(wanted.text), 'text')}",
+            ]
             if self._moment:
                 found.append(f"(run.version <= {self._until} OR run.completed_at <= {self._at})")
         if way not in ("who", "groups"):
             found += self._of_jobs("run")
-        if not states_known and (state := self._sorted_out()) is not None:
+        if which == "unsorted":
+            found.append(self._unsorted())
+        elif which == "all" and (state := self._sorted_out()) is not None:
             found.append(state)
+        elif which == "sorted" and way not in _GROUPED:
+            found.append(self._sorted())
         return found
 
     @property
@@ -298,6 +319,11 @@ class _Select:
 
     # The ways.
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether some index leads past the runs that are not meant."""
+        return self._way() != "ids" or bool(self._wanted.ids)
+
     def _way(self) -> str:
         wanted = self._wanted
         if wanted.ids:
@@ -308,18 +334,19 @@ class _Select:
             return "correlation"
         if wanted.rerun_of is not None:
             return "rerun"
+        if wanted.text is not None and not wanted.job_types:  # a job's errors are few enough to look through
+            return "text"
         if wanted.triggered_by:
             return "who"
-        return "groups" if self._grouped or wanted.text is not None else "ids"
+        return "groups" if self._grouped else "ids"
 
     def ids(self, inner: str, outer: str) -> str:
         """SQL for the ids; inner: ends each way, outer: ends all of them together."""
         way, states = self._way(), self._now_states()
-        if self._moment or self._states == frozenset(STATES) or way not in _GROUPED:
+        if self._moment or self._states == frozenset(STATES):
             ways = [self._along(way, [*states, UNSORTED], inner)]
-        else:
-            known = self._along(way, states, inner, states_known=True)
-            ways = [known, self._along(way, [UNSORTED], inner)]
+        else:  # apart, for one of them follows indexes that the other does not
+            ways = [self._along(way, states, inner, "sorted"), self._along(way, [UNSORTED], inner, "unsorted")]
         if self._moment and self._states & OPEN and self._states != frozenset(STATES):
             ways.append(self._open_then(inner))
         union = " UNION ".join(f"(SELECT id FROM ({way}) AS way)" for way in ways)
@@ -334,8 +361,8 @@ class _Select:
             states -= {"succeeded", "partial"}
         return sorted(states)
 
-    def _along(self, way: str, states: list[str], end: str, *, states_known: bool = False) -> str:
-        rest = " AND ".join(["true", *self._rest(way, states_known)])
+    def _along(self, way: str, states: list[str], end: str, which: Which = "all") -> str:
+        rest = " AND ".join(["true", *self._rest(way, which)])
         match way:
             case "param":
                 term = self._arg(term_of(*self._wanted.params[0]), "bigint")

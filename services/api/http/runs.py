@@ -1,6 +1,7 @@
 """Runs over HTTP: one run, its events and log; trigger, rerun, cancel."""
 
 import asyncio
+import re
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from kronik.run import Run
 from kronik.text import clean
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
 
@@ -21,7 +22,7 @@ from services.api.changes import Waiter
 from services.api.commands import cancel as cancelling
 from services.api.commands import rerun as rerunning
 from services.api.commands import trigger as triggering
-from services.api.commands.trigger import Asked
+from services.api.commands.trigger import Asked, Together
 from services.api.history import queries
 from services.api.history.queries import JobRun, Pool
 from services.api.http.dry_run import or_plan, planned
@@ -45,21 +46,34 @@ Wait = Annotated[
         ge=0, le=_LONGEST_WAIT_S, description="Seconds to wait for the run to finish; then it is answered as it is"
     ),
 ]
+Traceparent = Annotated[
+    str | None,
+    HeaderParameter(
+        name="traceparent",
+        description="The trace that the run is part of (W3C Trace Context): every event of it has it, and the job",
+    ),
+]
+_TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _AGAIN = or_plan(NamedRun, "The run that the Idempotency-Key made before")
 _CANCELLED = or_plan(NamedRun, "The run as it is then")
 
 
+_CorrelationId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
 class TriggerRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """params: as the job's paramsSchema says."""
+    """params: as the job's paramsSchema says. correlation_id: what the run belongs to; goes with every event of it."""
 
     job_type: Annotated[str, Meta(max_length=200)]
     params: dict[str, Any] = {}
+    correlation_id: _CorrelationId | None = None
 
 
 class RerunRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """params: instead of those that the run had; null or left out: its own."""
+    """params: instead of those that the run had; null or left out: its own. correlation_id: likewise."""
 
     params: dict[str, Any] | None = None
+    correlation_id: _CorrelationId | None = None
 
 
 class StreamEvent(Struct, frozen=True):
@@ -81,12 +95,15 @@ class RunController(Controller):
         responses=_AGAIN | documented(400, 401, 403, 404, 409, 413, 503),
         summary="Run a job now",
     )
-    async def trigger(self, data: JSONBody[TriggerRequest], order: NamedDependency[Order]) -> Response[NamedRun]:
+    async def trigger(
+        self, data: JSONBody[TriggerRequest], order: NamedDependency[Order], traceparent: Traceparent = None
+    ) -> Response[NamedRun]:
         past = order.past
         if order.dry:
             return planned(await triggering.plan(past, data.job_type, data.params))
         wanted = Triggered(params=data.params, user_id=order.by.user_id)
-        return await _asked(past, await triggering.apply(past, order.by, wanted, data.job_type, order.key))
+        together = _together(data.correlation_id, traceparent)
+        return await _asked(past, await triggering.apply(past, order.by, wanted, data.job_type, order.key, together))
 
     @get("/{id:str}", responses=documented(400, 401, 403, 404, 503), summary="One run, at once or when it has finished")
     async def run(
@@ -121,12 +138,17 @@ class RunController(Controller):
         summary="Run a finished run's job again, with its params or with others",
     )
     async def rerun(
-        self, id: RunId, order: NamedDependency[Order], data: JSONBody[RerunRequest | None] = None
+        self,
+        id: RunId,
+        order: NamedDependency[Order],
+        data: JSONBody[RerunRequest | None] = None,
+        traceparent: Traceparent = None,
     ) -> Response[NamedRun]:
-        past, params = order.past, data.params if data else None
+        past, given = order.past, data or RerunRequest()
         if order.dry:
-            return planned(await rerunning.plan(past, id, params))
-        return await _asked(past, await rerunning.apply(past, order.by, id, order.key, params))
+            return planned(await rerunning.plan(past, id, given.params))
+        together = _together(given.correlation_id, traceparent)
+        return await _asked(past, await rerunning.apply(past, order.by, id, order.key, given.params, together))
 
     @post(
         "/{id:str}/cancel",
@@ -142,6 +164,12 @@ class RunController(Controller):
             return await _named(past, await cancelling.apply(past, order.by, id))
 
         return await order.carry_out(lambda: cancelling.plan(past, id), cancelled)
+
+
+def _together(correlation_id: str | None, traceparent: str | None) -> Together:
+    """What is no traceparent is as good as none, as its specification wants it."""
+    trace = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
+    return Together(correlation_id, trace)
 
 
 async def check_job_type(pool: Pool, job_type: str | None) -> None:

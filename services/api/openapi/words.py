@@ -23,6 +23,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "format": {"description": "CSV for spreadsheets, JSON Lines for programs"},
     "job_type": {"examples": ["HEYNABO_IMPORT"]},
     "jobType": {"examples": ["HEYNABO_IMPORT"], "description": "Only of this job", "schema": _TEXT, "items": _TEXT},
+    "traceparent": {"examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]},
     "Idempotency-Key": {"examples": ["import-2026-11-27"]},
     "id": {"examples": [4711], "items": _RUN_ID},
 }

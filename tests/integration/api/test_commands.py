@@ -53,6 +53,29 @@ async def test_a_run_is_run_again_with_other_params(api: Api, stream: Stream) ->
     assert (await api.post(f"job-run/{failed}/rerun", {"parms": {}})).status_code == 400
 
 
+async def test_what_a_run_belongs_to_goes_with_all_its_events_and_with_its_rerun(api: Api, stream: Stream) -> None:
+    await api.projected(await stream.define())
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    async def together(run_id: int) -> set[tuple[str | None, str | None]]:
+        found = await stream.log.read_run(run_id)
+        assert found
+        return {(event.correlation_id, event.traceparent) for event in found[1]}
+
+    asked = {"jobType": JOB, "correlationId": "order-7"}
+    run = (await api.post("job-run/trigger", asked, traceparent=trace)).json()
+    assert run["correlationId"] == "order-7"
+    await stream.go_on(run["id"], STARTED)
+    await api.post(f"job-run/{run['id']}/cancel")
+    last = await stream.go_on(run["id"], Cancelled(attempt=1, by="ADMIN:1"))
+    assert await together(run["id"]) == {("order-7", trace)}
+    await api.projected(last)
+    again = (await api.post(f"job-run/{run['id']}/rerun", traceparent="not one")).json()
+    assert await together(again["id"]) == {("order-7", None)}
+    other = (await api.post(f"job-run/{run['id']}/rerun", {"correlationId": "order-8"}, traceparent=trace)).json()
+    assert await together(other["id"]) == {("order-8", trace)}
+
+
 async def test_who_did_it_is_named(api: Api, stream: Stream) -> None:
     await api.projected(await stream.define())
     run = (await api.post("job-run/trigger", {"jobType": JOB})).json()

@@ -358,6 +358,8 @@ async def test_an_export_has_every_run_that_is_selected_as_it_is_answered(api: A
     await stream.define()
     for number in range(3):
         await stream.run(params={"month": "=1+1", "n": number})
+    for cell in ("+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"):
+        await stream.go_on(await stream.trigger(), STARTED, Failed(attempt=1, error=cell, error_type="E"))
     failed = await stream.trigger(params={"a": [1, {"b": 'æ\\ " ,\n'}]})
     error = '=HYPERLINK("http://evil")\n,"x"'
     last = await stream.go_on(failed, STARTED, Failed(attempt=1, error=error, error_type="E"))
@@ -369,11 +371,12 @@ async def test_an_export_has_every_run_that_is_selected_as_it_is_answered(api: A
     assert exported.headers["Content-Type"] == "application/x-ndjson"
     found = [json.loads(line) for line in exported.text.splitlines()]
     assert [_comparable(run) for run in found] == [_comparable(run) for run in expected]
-    assert len((await api.get("job-run/export", format="jsonl", status="FAILED")).text.splitlines()) == 1
+    assert len((await api.get("job-run/export", format="jsonl", status="FAILED")).text.splitlines()) == 11
     table = list(csv.DictReader(io.StringIO((await api.get("job-run/export")).text)))
     assert [int(row["id"]) for row in table] == [run["id"] for run in expected]
     assert list(table[0]) == list(expected[0])
     assert table[-1]["errorMessage"] == "'" + error
+    assert [row["errorMessage"][0] for row in table if row["errorMessage"]] == ["'"] * 11
     assert not [cell for row in table for cell in row.values() if cell[:1] in {"=", "+", "-", "@", "\t", "\r"}]
     assert (await api.get("job-run/export")).headers["Content-Type"] == "text/csv; charset=utf-8"
     assert (await api.get("job-run/export", format="xlsx")).status_code == 400
@@ -383,7 +386,7 @@ async def test_an_export_has_every_run_that_is_selected_as_it_is_answered(api: A
         "RUNNING": 0,
         "SUCCESS": 3,
         "PARTIAL": 0,
-        "FAILED": 1,
+        "FAILED": 11,
     }
 
 

@@ -22,12 +22,12 @@ def test_params_are_on_stdin_and_in_the_environment(monkeypatch: pytest.MonkeyPa
     script = """
 import json, os, sys
 print("line")
-names = ("KRONIK_PARAM_DRY_RUN", "KRONIK_PARAM_MONTH", "KRONIK_RUN_ID", "KRONIK_NATS_URL")
+names = ("KRONIK_PARAM_DRY_RUN", "KRONIK_PARAM_MONTH", "KRONIK_RUN_ID", "KRONIK_TRACEPARENT", "KRONIK_NATS_URL")
 print(json.dumps({"stdin": json.load(sys.stdin), "env": [os.environ.get(name) for name in names]}))
 """
-    run = Run(id=7)
+    run = Run(id=7, traceparent="00-1")
     result = perform(script, run, dryRun=True, month="2026-10")
-    assert result == {"stdin": {"dryRun": True, "month": "2026-10"}, "env": ["true", "2026-10", "7", None]}
+    assert result == {"stdin": {"dryRun": True, "month": "2026-10"}, "env": ["true", "2026-10", "7", "00-1", None]}
     assert [event for event, _ in run.log.lines] == ["line"]
 
 

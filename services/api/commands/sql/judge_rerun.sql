@@ -8,5 +8,6 @@ SELECT run.id, CASE
     WHEN run.job_type <> ALL($2::text[]) THEN 'job_unknown'
     WHEN EXISTS (SELECT FROM history.run AS again WHERE again.rerun_of = run.id) THEN 'run_again_since'
 END AS why
-FROM unnest($1::bigint[]) AS selected (id) JOIN history.run USING (id)
+FROM unnest($1::bigint[]) AS selected (id)
+CROSS JOIN LATERAL (SELECT * FROM history.run WHERE run.id = selected.id LIMIT 1) AS run  -- one by one, however many
 ORDER BY run.id

@@ -14,6 +14,8 @@ CREATE INDEX IF NOT EXISTS run_correlation ON run (correlation_id, state, id) WH
 CREATE INDEX IF NOT EXISTS run_rerun_of ON run (rerun_of, id) WHERE rerun_of IS NOT NULL;
 -- Runs that were open at a moment of the past and that began long before it.
 CREATE INDEX IF NOT EXISTS run_long ON run (completed_at, id) WHERE completed_at - triggered_at > interval '1 hour';
+-- Text that most errors have: from the newest on.
+CREATE INDEX IF NOT EXISTS run_with_error ON run (id) WHERE error_message IS NOT NULL;
 CREATE INDEX IF NOT EXISTS slot_newest ON slot (job_type, scheduled_for DESC, sequence DESC);
 
 -- Text in errors. A Postgres without pg_trgm answers all the same, only not in time where errors are many.
