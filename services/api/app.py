@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from services.api import events, health, panel, problems, security
 from services.api.access import pages
 from services.api.access.gate import COOKIE, gate, provide_identity
+from services.api.access.uses import Uses
 from services.api.changes import Changes
 from services.api.commands.bulk_work import BulkWork
 from services.api.front.reception import reception
@@ -26,6 +27,7 @@ from services.api.history import queries
 from services.api.history.projector import Projector
 from services.api.history.renewal import renew
 from services.api.history.work import Workshop
+from services.api.http.access import AccessController
 from services.api.http.bulk import bulk_router
 from services.api.http.history import history_router
 from services.api.http.jobs import JobController
@@ -79,6 +81,7 @@ def create_app(
         pulse = Pulse(past, projector)
         surroundings = Surroundings(past)
         app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails(), shared=Shared(), surroundings=surroundings)
+        app.state.uses = uses = Uses()
         app.state.update(
             pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop, workshop=workshop
         )
@@ -99,7 +102,7 @@ def create_app(
             yield
         finally:
             stop.set()
-            await end(tasks)
+            await end([*tasks, *uses.writing])
             await workshop.close()
             await nats_connection.close(client)
             pool.terminate()
@@ -140,7 +143,7 @@ def _admin_api() -> Router:
         "/api/admin",
         route_handlers=[
             *(history_router, ReplayController, RunController, JobController),
-            *(bulk_router, ledger_router, events.events),
+            *(bulk_router, ledger_router, events.events, AccessController),
         ],
         middleware=[_position, gate, strict],
         exception_handlers=problems.HANDLERS,

@@ -13,8 +13,9 @@ from litestar.types import Guard
 from msgspec import Struct
 
 from services.api.access import store
-from services.api.access.secrets_sent import Connection, opened
+from services.api.access.secrets_sent import Connection, address_of, opened
 from services.api.access.store import Identity, Role
+from services.api.access.uses import Uses
 from services.api.history.queries import Pool
 from services.api.problems import CROSS_SITE, NOT_ALLOWED, NOT_SIGNED_IN, Problem
 from services.infra.lifecycle import end
@@ -36,6 +37,8 @@ class Gate(AbstractAuthenticationMiddleware):
             refuse_other_sites(connection)
         wrong = _not_signed_in(_WRONG[credential.kind])
         identity = await opened(connection, credential.kind, credential.secret, credential.look, wrong)
+        uses: Uses = connection.app.state.uses
+        uses.note(connection.app.state.pool, credential.kind, credential.secret, address_of(connection))
         return AuthenticationResult(user=identity, auth=credential)
 
 

@@ -6,6 +6,7 @@ button alone, which a person presses on that page, uses the link up.
 
 from typing import Any, Final
 
+from kronik.text import clean
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
@@ -14,13 +15,15 @@ from litestar.response import Redirect
 
 from services.api.access import store
 from services.api.access.gate import COOKIE, refuse_other_sites
-from services.api.access.secrets_sent import opened
+from services.api.access.secrets_sent import address_of, opened
+from services.api.access.store import Origin
 from services.api.history.queries import Pool
 from services.api.panel.rendering import base_of, render, stranger
 from services.api.problems import LINK_USED_UP, Problem
 
 HOME = "/admin/system"
 
+_AGENT_LIMIT: Final = 300
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -39,7 +42,12 @@ async def offer(request: Request[Any, Any, Any], secret: FromPath[str]) -> Respo
 @post("/sign-in/{secret:str}", include_in_schema=False)
 async def sign_in(request: Request[Any, Any, Any], secret: FromPath[str]) -> Redirect:
     refuse_other_sites(request, programs_too=False)
-    session = await opened(request, "link", secret, store.use_sign_in_link, _used_up())
+    origin = Origin(address_of(request), clean(request.headers.get("User-Agent", ""), _AGENT_LIMIT))
+
+    async def use(pool: Pool, secret: str) -> str | None:
+        return await store.use_sign_in_link(pool, secret, origin)
+
+    session = await opened(request, "link", secret, use, _used_up())
     seconds = int(store.SESSION_LIVES.total_seconds())
     return Redirect(
         base_of(request) + HOME, status_code=303, cookies=[_cookie(request, session, seconds)], headers=_NO_STORE

@@ -25,7 +25,7 @@ async def opened(
 ) -> T:
     """What the secret opens. Raises `wrong` where it opens nothing, a 429 problem where the address has to wait."""
     throttle: Throttle = connection.app.state.throttle
-    address = connection.client.host if connection.client else "?"
+    address = address_of(connection)
     hashed, now = store.hash_of(secret), monotonic_s()
     wait = throttle.wait_s(address, now)
     if wait > 0 and throttle.was_sent_before(address, hashed):
@@ -39,6 +39,10 @@ async def opened(
         raise wrong
     throttle.was_right(hashed)
     return found
+
+
+def address_of(connection: Connection) -> str:
+    return connection.client.host if connection.client else "?"
 
 
 def _wait(seconds: int) -> Problem:

@@ -82,16 +82,50 @@ async def account_named(connection: Connection, name: str) -> str | None:
 
 
 class Token(Struct, frozen=True, rename="camel"):
-    """A token as it can be listed: never itself. revoked_at: since when it is not accepted any more."""
+    """A token as it can be listed: never itself. revoked_at: since when it is not accepted any more.
+
+    used_at, used_from: when, to the minute, and from which address it was used last.
+    """
 
     account: str
     role: Role
     name: str
     created_at: datetime
     revoked_at: datetime | None
+    used_at: datetime | None = None
+    used_from: str = ""
 
 
-class Person(Struct, frozen=True):
+class Origin(Struct, frozen=True):
+    """Where somebody signs in from. agent: what the browser calls itself."""
+
+    address: str = ""
+    agent: str = ""
+
+
+class Session(Struct, frozen=True, rename="camel"):
+    """Somebody who is signed in. used_at: to the minute; null where that is not known."""
+
+    account: str
+    role: Role
+    created_at: datetime
+    used_at: datetime | None
+    expires_at: datetime
+    address: str
+    agent: str
+
+
+class SignIn(Struct, frozen=True, rename="camel"):
+    """Somebody signed in, with a link."""
+
+    account_id: str
+    account: str
+    signed_in_at: datetime
+    address: str
+    agent: str
+
+
+class Person(Struct, frozen=True, rename="camel"):
     """An account. sessions: how many are signed in as it."""
 
     name: str
@@ -103,6 +137,22 @@ class Person(Struct, frozen=True):
 async def people(connection: Connection) -> list[Person]:
     """All of them, by name."""
     return [Person(**row) for row in await connection.fetch(_sql("people"))]
+
+
+async def sessions(connection: Connection, limit: int = 200) -> list[Session]:
+    """Those that let somebody in now, the one used last at the front."""
+    return [Session(**row) for row in await connection.fetch(_sql("sessions"), limit)]
+
+
+async def sign_ins(connection: Connection, limit: int = 100) -> list[SignIn]:
+    """The newest first."""
+    rows = await connection.fetch(_sql("sign_ins"), limit)
+    return [SignIn(**{**row, "account_id": str(row["account_id"])}) for row in rows]
+
+
+async def was_used(connection: Connection, kind: Literal["token", "session"], hashed: bytes, address: str) -> None:
+    """The token or session with this hash let somebody in, just now."""
+    await connection.execute(_sql(f"{kind}_used"), hashed, address)
 
 
 async def tokens(connection: Connection) -> list[Token]:
@@ -127,13 +177,15 @@ async def is_sign_in_link(connection: Connection, secret: str) -> Literal[True] 
     return True if await connection.fetchval(_sql("is_sign_in_link"), hash_of(secret)) else None
 
 
-async def use_sign_in_link(connection: Connection, secret: str) -> str | None:
+async def use_sign_in_link(connection: Connection, secret: str, origin: Origin = Origin()) -> str | None:  # noqa: B008
     """A new session's secret, or None where the link is unknown, used or too old."""
     account_id = await connection.fetchval(_sql("use_sign_in_link"), hash_of(secret))
     if account_id is None:
         return None
     session = secrets.token_urlsafe(32)
-    await connection.execute(_sql("add_session"), hash_of(session), account_id, SESSION_LIVES)
+    await connection.execute(
+        _sql("add_session"), hash_of(session), account_id, SESSION_LIVES, origin.address, origin.agent
+    )
     return session
 
 
@@ -186,8 +238,11 @@ __all__ = [
     "LINK_LIVES",
     "SESSION_LIVES",
     "Identity",
+    "Origin",
     "Person",
     "Role",
+    "Session",
+    "SignIn",
     "Token",
     "account_named",
     "by_session",
@@ -203,6 +258,9 @@ __all__ = [
     "people",
     "revoke_named",
     "revoke_tokens",
+    "sessions",
+    "sign_ins",
     "tokens",
     "use_sign_in_link",
+    "was_used",
 ]

@@ -44,6 +44,15 @@ class Failure(Struct, frozen=True):
     made_good: bool
 
 
+class Stopped(Struct, frozen=True):
+    """A run that somebody cancelled."""
+
+    id: int
+    job_type: str
+    completed_at: datetime
+    cancelled_by: str
+
+
 class Neighbours(Struct, frozen=True):
     """Of one run: the runs of its job before and after it, and its reruns."""
 
@@ -83,6 +92,11 @@ async def _failures_then(pool: Pool, since: datetime, limit: int, moment: Moment
         for run in runs
         if run.cancelled_by is None
     ]
+
+
+async def cancelled(pool: Pool, limit: int = 100) -> list[Stopped]:
+    """Runs that somebody cancelled, the newest first."""
+    return [Stopped(**row) for row in await pool.fetch(statement("cancelled"), limit)]
 
 
 async def tally(pool: Pool, since: datetime, moment: Moment | None = None) -> dict[State, int]:

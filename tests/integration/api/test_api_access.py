@@ -254,3 +254,26 @@ async def test_the_documents_are_there_for_who_may_read_and_need_nothing_from_el
         assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, type)
         assert said in answer.text
         assert "://" not in "".join(re.findall(r'(?:src|href)="([^"]*)"', answer.text))
+
+
+async def test_who_signed_in_and_what_is_used_is_told_to_admins(api: Api, db: Connection) -> None:
+    account = await store.create_account(db, "anna", "operator")
+    secret = await store.create_sign_in_link(db, account)
+    await api.http.post(f"/sign-in/{secret}", headers={"User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0"})
+
+    async def told(what: str) -> list[dict[str, str]]:
+        answer = await api.http.get(f"/api/admin/access/{what}", headers=api.admin)
+        return list(answer.json())
+
+    signed_in = await told("sign-in")
+    assert [(one["account"], one["address"]) for one in signed_in] == [("anna", "127.0.0.1")]
+    assert "Firefox" in signed_in[0]["agent"]
+    assert [one["account"] for one in await told("session")] == ["anna"]
+    assert {"name": "anna", "role": "operator"}.items() <= next(
+        one for one in await told("account") if one["name"] == "anna"
+    ).items()
+    async with asyncio.timeout(10):
+        while not any(one["usedAt"] and one["usedFrom"] == "127.0.0.1" for one in await told("token")):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    for headers in (api.viewer, api.operator):
+        assert (await api.http.get("/api/admin/access/sign-in", headers=headers)).status_code == 403

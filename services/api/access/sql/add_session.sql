@@ -1,1 +1,6 @@
-INSERT INTO access.session (hash, account_id, expires_at) VALUES ($1, $2, now() + $3::interval)
+-- The session, and that somebody signed in: that stays when the session is over.
+WITH session AS (
+    INSERT INTO access.session (hash, account_id, expires_at, address, agent, used_at)
+    VALUES ($1, $2, now() + $3::interval, $4, $5, now())
+)
+INSERT INTO access.sign_in (account_id, address, agent) VALUES ($2, $4, $5)

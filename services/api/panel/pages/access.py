@@ -1,4 +1,4 @@
-"""Who may do what: people and the tokens of programs."""
+"""Who may do what: people, the tokens of programs, and who is signed in."""
 
 from typing import Any
 
@@ -19,7 +19,8 @@ async def access(request: Asked, pool: NamedDependency[Pool], log: NamedDependen
     voice = await voice_of(request, pool, log.clock)
     people = [views.person(one, voice) for one in await store.people(pool)]
     tokens = [views.token(one, voice) for one in await store.tokens(pool)]
-    return render(request, "access.html", voice, tab="access", people=people, tokens=tokens)
+    sessions = [views.session(one, voice) for one in await store.sessions(pool)]
+    return render(request, "access.html", voice, tab="access", people=people, tokens=tokens, sessions=sessions)
 
 
 routes: list[Any] = [access]

@@ -1,4 +1,4 @@
-"""Who did what: asked for runs, changed and paused schedules, ran or cancelled many at once."""
+"""Who did what: asked for runs, cancelled them, changed and paused schedules; admins also see who signed in."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -6,6 +6,7 @@ from typing import Any, Final
 from litestar import Response, get
 from litestar.di import NamedDependency
 
+from services.api.access import store
 from services.api.commands import bulk
 from services.api.history import overview, queries
 from services.api.history.queries import Pool
@@ -27,7 +28,9 @@ async def journal(request: Asked, pool: NamedDependency[Pool], log: NamedDepende
     people = tuple(f"ADMIN:{id}" for id in voice.names)
     runs = await queries.history(pool, RunFilter(triggered_by=people), limit=_SHOWN) if people else []
     changed = await overview.changes(pool, voice.now - timedelta(days=_DAYS), voice.now + timedelta(days=1))
-    entries = views.entries(runs, changed, await bulk.newest(pool), definitions, voice)
+    stopped, works = await overview.cancelled(pool, _SHOWN), await bulk.newest(pool)
+    sign_ins = await store.sign_ins(pool, _SHOWN) if request.user.may("admin") else []
+    entries = views.entries(runs, stopped, changed, works, sign_ins, definitions, voice)
     return render(request, "journal.html", voice, tab="journal", entries=entries[:_SHOWN], days=_DAYS)
 
 

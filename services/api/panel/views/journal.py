@@ -1,14 +1,16 @@
 """What people did, newest first. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from kronik.events import JobDefined
 from msgspec import Struct
 
+from services.api.access.store import SignIn
 from services.api.commands.bulk import Bulk
-from services.api.history.overview import Changed
+from services.api.history.overview import Changed, Stopped
 from services.api.history.queries import JobRun
+from services.api.panel.views.access import place
 from services.api.panel.views.signs import title
 from services.words import events
 from services.words.moments import When
@@ -28,31 +30,44 @@ class Entry(Struct, frozen=True):
 
 def entries(
     runs: Sequence[JobRun],
+    stopped: Sequence[Stopped],
     changed: Sequence[Changed],
     works: Sequence[Bulk],
+    sign_ins: Sequence[SignIn],
     definitions: Mapping[str, JobDefined],
     voice: Voice,
 ) -> list[Entry]:
+    """What was done to many runs at once is one entry."""
+    together = {one.id for one in works}
     every = [
-        *(entry for run in runs for entry in _of_run(run, definitions, voice)),
+        *(_of_run(run, definitions, voice) for run in runs if run.correlation_id not in together),
+        *(_of_stopped(one, definitions, voice) for one in stopped),
+        *(_of_sign_in(one, voice) for one in sign_ins),
         *(_of_change(one, definitions, voice) for one in changed),
         *(_of_bulk(one, voice) for one in works),
     ]
     return sorted(every, key=lambda entry: entry.instant, reverse=True)
 
 
-def _of_run(run: JobRun, definitions: Mapping[str, JobDefined], voice: Voice) -> Iterator[Entry]:
+def _of_run(run: JobRun, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
     named, href = title(run.job_type, definitions.get(run.job_type), voice), f"/admin/system/run/{run.id}"
     text = voice.text("ran %(job)s", job=named)
     if run.rerun_of:
         text = voice.text("ran %(job)s again: run %(id)d", job=named, id=run.rerun_of)
-    yield Entry(
-        voice.when(run.triggered_at, seconds=True), voice.who(run.triggered_by), text, "", href, run.triggered_at
-    )
-    if run.cancelled_by and run.completed_at:
-        stopped = voice.text("cancelled run %(id)d of %(job)s", id=run.id, job=named)
-        when = voice.when(run.completed_at, seconds=True)
-        yield Entry(when, voice.who(run.cancelled_by), stopped, "", href, run.completed_at)
+    when = voice.when(run.triggered_at, seconds=True)
+    return Entry(when, voice.who(run.triggered_by), text, "", href, run.triggered_at)
+
+
+def _of_stopped(one: Stopped, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
+    named = title(one.job_type, definitions.get(one.job_type), voice)
+    text, href = voice.text("cancelled run %(id)d of %(job)s", id=one.id, job=named), f"/admin/system/run/{one.id}"
+    when = voice.when(one.completed_at, seconds=True)
+    return Entry(when, voice.who(one.cancelled_by), text, "", href, one.completed_at)
+
+
+def _of_sign_in(one: SignIn, voice: Voice) -> Entry:
+    when, text = voice.when(one.signed_in_at, seconds=True), voice.text("signed in with a link")
+    return Entry(when, one.account, text, place(one.address, one.agent), "/admin/system/access", one.signed_in_at)
 
 
 def _of_change(one: Changed, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
