@@ -173,6 +173,7 @@ class JobDefined(Event, frozen=True):
     """A runner knows this job. The newest one per job type holds.
 
     params_schema, result_schema: JSON Schema 2020-12. max_queued: how many of its runs may wait; null: any number.
+    confirm: what a person is asked before the job runs by hand, per language; null: nothing.
     """
 
     job_type: str
@@ -187,6 +188,7 @@ class JobDefined(Event, frozen=True):
     show: tuple[Show, ...] = ()
     max_queued: Count | None = None
     when_full: WhenFull = "refuse"
+    confirm: Text | None = None
 
 
 class Pause(Event, frozen=True, omit_defaults=True):

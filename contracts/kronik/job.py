@@ -41,6 +41,7 @@ class Job:
     isolation: `process` performs each attempt in a process of its own. memory_limit: its bytes, children included.
     max_queued: how many of its runs may wait; None: any number. when_full: what becomes of one more (`refuse`, or
         `coalesce`: the ones that wait stand for it).
+    confirm: what a person is asked before the job runs by hand, per language; None: nothing.
     """
 
     job_type: str
@@ -58,6 +59,7 @@ class Job:
     when_full: WhenFull = "refuse"
     isolation: Isolation = "none"
     memory_limit: int | None = None
+    confirm: Text | None = None
 
 
 def job(
@@ -73,6 +75,7 @@ def job(
     when_full: WhenFull = "refuse",
     isolation: Isolation = "none",
     memory_limit: int | str | None = None,
+    confirm: Text | str | None = None,
 ) -> Callable[[F], F]:
     """Declare the function below as a job: `(run: RunContext, params: <Params>) -> result`.
 
@@ -81,6 +84,8 @@ def job(
 
     isolation="process": each attempt runs in a process group of its own, which a timeout, a cancel or a crash ends with
     everything it started. memory_limit: how much memory such an attempt may use, in bytes or as "512 MiB", "2 GB".
+    confirm: a question that the panel and the command line ask before somebody runs the job by hand; schedules, other
+    services and programs are not asked.
     """
     limit = _memory(job_type, memory_limit)
 
@@ -118,6 +123,7 @@ def job(
             when_full=when_full,
             isolation=isolation,
             memory_limit=limit,
+            confirm=_confirm(job_type, confirm),
         )
         return function
 
@@ -154,6 +160,13 @@ def _title(job_type: str, title: Text | str | None) -> Text:
     if isinstance(title, dict):
         return title
     return {"en": title or job_type.replace("_", " ").capitalize()}
+
+
+def _confirm(job_type: str, question: Text | str | None) -> Text | None:
+    asked = {"en": question} if isinstance(question, str) else question
+    if asked is not None and not (asked and all(text.strip() for text in asked.values())):
+        raise InvalidJob(f"{job_type}: confirm must be a question, got {question!r}")
+    return asked
 
 
 def _signature(job_type: str, function: Callable[..., Any]) -> tuple[type[Params], Any]:

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from rich.text import Text
 
 from services.cli import api, target, terminal
-from services.cli.runs import DryRun
-from services.cli.schedule import Confirmed
+from services.cli.runs import Confirmed, DryRun
 from services.cli.selecting import EVERYTHING, Selection
 from services.cli.usage import BadUsage
 

@@ -18,6 +18,7 @@ _WAIT_S = 10
 _ASKED_WITHIN_S = 10.0
 
 Params = Annotated[list[str], Parameter(name=("--param", "-p"), negative="")]
+Confirmed = Annotated[bool, Parameter(name=("--yes", "-y"), negative="", help="Don't ask.")]
 DryRun = Annotated[bool, Parameter(negative="", help="Do nothing; say what would be done.")]
 
 
@@ -27,6 +28,7 @@ def trigger_command(
     *,
     param: Params | None = None,
     wait: bool = False,
+    yes: Confirmed = False,
     dry_run: DryRun = False,
     json: terminal.AsJson = False,
 ) -> int:
@@ -45,7 +47,7 @@ def trigger_command(
     body: dict[str, object] = {"jobType": job}
     if param:
         body["params"] = parse_params(param)
-    return _ask(f"{RUNS}/trigger", body, wait=wait, dry_run=dry_run, as_json=json)
+    return _ask(f"{RUNS}/trigger", body, wait=wait, yes=yes, dry_run=dry_run, as_json=json)
 
 
 def rerun_command(
@@ -54,6 +56,7 @@ def rerun_command(
     *,
     param: Params | None = None,
     wait: bool = False,
+    yes: Confirmed = False,
     dry_run: DryRun = False,
     json: terminal.AsJson = False,
 ) -> int:
@@ -69,7 +72,7 @@ def rerun_command(
         Return when the new run has finished.
     """
     body: dict[str, object] = {"params": parse_params(param)} if param else {}
-    return _ask(f"{RUNS}/{id}/rerun", body, wait=wait, dry_run=dry_run, as_json=json)
+    return _ask(f"{RUNS}/{id}/rerun", body, wait=wait, yes=yes, dry_run=dry_run, as_json=json)
 
 
 def cancel_command(id: int, /, *, dry_run: DryRun = False, json: terminal.AsJson = False) -> int:
@@ -121,8 +124,13 @@ def parse_params(params: list[str]) -> dict[str, object]:
     return parsed
 
 
-def _ask(path: str, body: dict[str, object], *, wait: bool, dry_run: bool, as_json: bool) -> int:
-    """Ask for a run, and wait for it where that is wished; a key makes it one run however often it is asked for."""
+def _ask(path: str, body: dict[str, object], *, wait: bool, yes: bool, dry_run: bool, as_json: bool) -> int:
+    """Ask for a run, and wait for it where that is wished; a key makes it one run however often it is asked for.
+
+    Raises BadUsage where its job wants to be confirmed and is not.
+    """
+    if not (yes or dry_run):
+        _confirm(path, body, patiently=wait)
     key = uuid.uuid4().hex
 
     def ask(calls: Api) -> Any:
@@ -144,6 +152,18 @@ def _ask(path: str, body: dict[str, object], *, wait: bool, dry_run: bool, as_js
     else:
         _print_run(answer)
     return 1 if answer.get("status") == "FAILED" else 0
+
+
+def _confirm(path: str, body: dict[str, object], *, patiently: bool) -> None:
+    def plan(calls: Api) -> Any:
+        return calls.post(path, body, query=dry(True))
+
+    with api.connect(target.find()) as calls:
+        planned = api.insist(plan, patience_s=_ASKED_WITHIN_S) if patiently else plan(calls)
+    question = planned.get("confirm") or {}
+    asked = question.get("en") or next(iter(question.values()), "")
+    if asked and not terminal.confirmed(one_line(asked)):
+        raise BadUsage(f"{planned['jobType']} was not run: {one_line(asked)} Confirm it with --yes")
 
 
 def follow(run: dict[str, Any]) -> dict[str, Any]:

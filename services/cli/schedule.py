@@ -6,14 +6,13 @@ from cyclopts import Parameter
 
 from services.cli import api, target, terminal
 from services.cli.instants import instant
-from services.cli.runs import DryRun, dry, print_plan
+from services.cli.runs import Confirmed, DryRun, dry, print_plan
 from services.cli.usage import BadUsage
 
 CODE = "code"
 """The word for: what the job's code says."""
 
 Given = Annotated[str | None, Parameter(negative="")]
-Confirmed = Annotated[bool, Parameter(name=("--yes", "-y"), negative="", help="Don't ask.")]
 
 
 def pause_command(

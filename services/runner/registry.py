@@ -99,6 +99,7 @@ def definition(job: Job) -> JobDefined:
         show=job.show,
         max_queued=job.max_queued,
         when_full=job.when_full,
+        confirm=job.confirm,
     )
 
 

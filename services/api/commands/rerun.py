@@ -27,6 +27,7 @@ async def plan(past: History, run_id: int, params: dict[str, Any] | None = None)
         run_id=run_id,
         params=taken,
         notes=planned.notes,
+        confirm=planned.confirm,
     )
 
 

@@ -66,7 +66,8 @@ async def plan(history: History, job_type: str, params: dict[str, Any]) -> Plan:
     if (full := await _full(history.pool, job)) and await _waiting_with(history.pool, full, job_type, params) is None:
         raise full.problem
     does, notes = f"asks for a run of {job_type}", await _notes(history, job)
-    return Plan(command="trigger", does=does, job_type=job_type, params=params, notes=notes)
+    question = job.definition.confirm
+    return Plan(command="trigger", does=does, job_type=job_type, params=params, notes=notes, confirm=question)
 
 
 async def _notes(history: History, job: DefinedJob) -> list[str]:

@@ -46,7 +46,8 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     schedule: the one that holds; null: by hand alone. schedule_in_words: per language.
     comes_from: of each field that an admin can change, `code` or who gave it. changed_by: who changed the job last.
     pause: who paused it, why and until when; null: it is not paused. retired: out of use until it is announced again.
-    max_queued: how many of its runs may wait; null: any number. next_slots: the next five that will fire.
+    max_queued: how many of its runs may wait; null: any number. confirm: what a person is asked before it runs by hand,
+    per language; null: nothing. next_slots: the next five that will fire.
     names: of the accounts that are mentioned here: `{"ADMIN:1": "anna"}`.
     runners: who serves it now, since when, and whether with the definition that is in force; empty: nobody.
     """
@@ -68,6 +69,7 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     retired: bool
     max_queued: int | None
     when_full: WhenFull
+    confirm: Text | None
     changed_by: str | None
     changed_by_name: str | None
     names: dict[str, str]
@@ -226,6 +228,7 @@ def _view(past: History, job: DefinedJob, last_run: NamedRun | None, names: dict
         retired=job.retired,
         max_queued=limit.runs if limit else None,
         when_full=limit.when_full if limit else definition.when_full,
+        confirm=definition.confirm,
         changed_by=change.by if change else None,
         changed_by_name=names.get(change.by) if change else None,
         names={who: names[who] for who in sorted(_mentioned(change)) if who in names},

@@ -8,7 +8,8 @@ from litestar.types import ExceptionHandlersMap
 
 from services.api import problems
 from services.api.panel.rendering import render, stranger
-from services.api.problems import BEFORE_HISTORY, BROKEN, LINK_USED_UP, NOT_SIGNED_IN, Problem, problem_of
+from services.api.panel.said import Said
+from services.api.problems import BROKEN, LINK_USED_UP, NOT_SIGNED_IN, FieldError, Problem, problem_of
 from services.infra import logs
 from services.words.voice import Voice
 
@@ -43,7 +44,7 @@ def _page(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
         heading=heading,
         explanation=explanation,
         command=command,
-        details=[f"{one.field}: {one.problem}" for one in problem.errors],
+        details=[_detail(one, voice) for one in problem.errors],
     )
     page.headers.update(problem.headers)
     return page
@@ -57,8 +58,8 @@ def _told(problem: Problem, voice: Voice) -> tuple[str, str, str]:
     if problem.kind is LINK_USED_UP:
         explanation = say("A link signs in once, within an hour. This command prints a new one:")
         return say("This link does not sign in any more"), explanation, SIGN_IN
-    if problem.kind is BEFORE_HISTORY:
-        return say("Before the first event"), problem.detail, ""
+    if isinstance(problem, Said):
+        return problem.heading or _heading(problem.kind.status, voice), problem.detail, ""
     return _heading(problem.kind.status, voice), _explanation(problem, voice), ""
 
 
@@ -80,7 +81,7 @@ def _heading(status: int, voice: Voice) -> str:
 
 
 def _explanation(problem: Problem, voice: Voice) -> str:
-    """In the page's language for what a person at the panel may meet; else the problem's own, in English."""
+    """In the page's language; what a person at the panel does not meet is explained to readers of English alone."""
     say = voice.text
     known = {
         problems.NOT_ALLOWED: say("Your account's role does not allow it."),
@@ -95,8 +96,29 @@ def _explanation(problem: Problem, voice: Voice) -> str:
         problems.KEY_REUSED: say("This page has asked for a run already, with other parameters. Load it anew first."),
         problems.INVALID_PARAMS: say("The job does not take these parameters:"),
         problems.BROKEN: say("The error is in the service's log."),
+        problems.JOB_RETIRED: say("The job is out of use: a runner that announces it anew brings it back."),
+        problems.QUEUE_FULL: say("As many runs of the job wait as may: try again later."),
+        problems.UNKNOWN_BULK: say("There is no such work on many runs."),
+        problems.BULK_ENDED: say("The work has ended already."),
+        problems.TOO_MANY_RUNS: say("The filter selects more runs than can be worked on at once: narrow it."),
+        problems.REPLAY_RUNNING: say("One is running already: wait for its end, or cancel it."),
+        problems.NOT_RUNNING: say("None is running."),
+        problems.NO_SCHEDULE: say("The job has no schedule."),
+        problems.WRONG_METHOD: say("Nothing stands at this address."),
+        problems.TOO_LARGE: say("More was sent than can be taken."),
+        problems.ADDRESS_TOO_LONG: say("The address is too long."),
+        problems.TOO_MANY_TRIES: say("Too many wrong links or tokens came from your address: wait a little."),
+        problems.STREAM_AWAY: say("NATS does not answer. Try again in a moment."),
+        problems.HISTORY_AWAY: say("Postgres does not answer. Try again in a moment."),
+        problems.TOO_SLOW: say("The question takes too long: ask a narrower one."),
     }
-    return known.get(problem.kind, problem.detail)
+    return known.get(problem.kind) or (problem.detail if voice.language.code == "en" else "")
+
+
+def _detail(error: FieldError, voice: Voice) -> str:
+    if voice.language.code == "en":
+        return f"{error.field}: {error.problem}"
+    return voice.text("“%(field)s” can't be understood.", field=error.field)
 
 
 HANDLERS: ExceptionHandlersMap = {Exception: respond, HTTPException: respond}

@@ -70,6 +70,7 @@ definitions = st.builds(
     retry=st.builds(RetryPolicy, attempts=counts, wait_ms=milliseconds, max_wait_ms=milliseconds),
     concurrency=counts,
     show=st.lists(shows, max_size=2).map(tuple),
+    confirm=st.none() | by_language,
 )
 service_changes = st.builds(ServiceChanged, queue=st.none() | counts, removed=st.booleans())
 fired = st.builds(SlotFired, scheduled_for=instants)

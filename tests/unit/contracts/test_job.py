@@ -129,6 +129,8 @@ def test_params_refuse_what_they_do_not_know_and_are_camel_case_in_json() -> Non
         {"timeout": timedelta.max},
         {"concurrency": 0},
         {"concurrency": 1001},
+        {"confirm": " "},
+        {"confirm": {}},
     ],
     ids=str,
 )
@@ -137,6 +139,19 @@ def test_a_number_out_of_bounds_is_refused(options: dict[str, Any]) -> None:
 
         @job("BAKE_BREAD", **options)
         def bake_bread(run: RunContext, params: NoParams) -> None: ...
+
+
+def test_a_job_may_want_to_be_confirmed_in_one_language_or_several() -> None:
+    @job("BAKE_BREAD", confirm="Heat the oven?")
+    def bake_bread(run: RunContext, params: NoParams) -> None: ...
+
+    @job("BAKE_CAKE", confirm={"da": "Tænd ovnen?"})
+    def bake_cake(run: RunContext, params: NoParams) -> None: ...
+
+    assert [declared(one).confirm for one in (bake_bread, bake_cake)] == [
+        {"en": "Heat the oven?"},
+        {"da": "Tænd ovnen?"},
+    ]
 
 
 def test_a_bad_job_type_is_an_invalid_job() -> None:

@@ -16,9 +16,10 @@ from services.api.history.queries import Pool
 from services.api.history.run_filter import ALL
 from services.api.panel.pages.asking import HOME, Asked, definitions_of, voice_of
 from services.api.panel.rendering import render, to
+from services.api.panel.said import Said
 from services.api.panel.views import bulk as views
 from services.api.panel.views import filters, rows
-from services.api.problems import INVALID, Problem
+from services.api.problems import INVALID
 from services.log.append import EventLog
 
 _SHOWN: Final = 100
@@ -37,7 +38,7 @@ async def new(
     given = list(request.query_params.multi_items())
     wanted, bad = filters.read(given)
     if wanted == ALL:
-        raise Problem(INVALID, voice.text("No runs are chosen: choose some in the history, or filter it."))
+        raise Said(INVALID, voice.text("No runs are chosen: choose some in the history, or filter it."))
     plan = await bulk.plan(pool, command, wanted)
     shown = await queries.history(pool, wanted, limit=_SHOWN)
     return render(
@@ -53,6 +54,7 @@ async def new(
         history=filters.address(f"{HOME}/history", filters.written(wanted)),
         wrong=filters.wrong(bad, given, voice),
         rows=rows.rows(shown, definitions, voice),
+        questions=views.questions([run.job_type for run in shown], definitions, voice) if command == "rerun" else [],
         key=uuid.uuid4().hex,
     )
 

@@ -75,6 +75,7 @@ async def run(
         ),
         moments=None if recorded is None else views.timeline(recorded, voice),
         stretches=views.stretches(recorded or [], voice),
+        asks=definition is not None and definition.confirm is not None,
         takes_params=definition is not None and fields.takes_params(definition),
         may_run=then is None and request.user.may("operator"),
         key=uuid.uuid4().hex,

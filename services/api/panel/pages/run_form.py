@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 
 from services.api.access.gate import needs
 from services.api.access.store import Identity
+from services.api.commands import rerun as rerunning
 from services.api.commands import trigger as triggering
 from services.api.history import queries
 from services.api.panel.pages.asking import HOME, Asked, JobType, defined, voice_of
@@ -53,10 +54,11 @@ async def run_now(
     sent = await request.form()
     typed = {str(name): [str(value) for value in sent.getall(name)] for name in sent}
     params, wrong = _typed(job.definition, typed)
-    if not wrong:
+    from_ = await _repeated(past, job_type, _one(typed, "from"))
+    unconfirmed = job.definition.confirm is not None and _one(typed, "confirmed") != "1"
+    if not wrong and not unconfirmed:
         try:
-            wanted = Triggered(params=params, user_id=identity.user_id)
-            asked = await triggering.apply(past, identity, wanted, job_type, _key(typed))
+            asked = await _ask(past, identity, job_type, params, from_, _key(typed))
         except Problem as problem:
             if problem.kind is not INVALID_PARAMS:
                 raise
@@ -64,7 +66,32 @@ async def run_now(
         else:
             back = f"{HOME}#job-{job_type}" if _one(typed, "back") == "system" else f"{HOME}/run/{asked.run.id}"
             return to(request, back)
-    return _form(request, job.definition, params, typed, wrong, voice, status_code=_BAD_REQUEST)
+    return _form(
+        request,
+        job.definition,
+        params,
+        typed,
+        wrong,
+        voice,
+        status_code=_BAD_REQUEST,
+        from_=from_,
+        unconfirmed=unconfirmed,
+    )
+
+
+async def _repeated(past: History, job_type: str, typed: str) -> int | None:
+    """The run whose params the form began with, where it is one of this job that can be run again."""
+    run = await queries.run(past.pool, int(typed)) if typed.isascii() and typed.isdigit() and len(typed) < 16 else None
+    return run.id if run and run.job_type == job_type and run.completed_at is not None else None
+
+
+async def _ask(
+    past: History, identity: Identity, job_type: str, params: dict[str, Any], from_: int | None, key: str | None
+) -> triggering.Asked:
+    """A run with other params than another one had repeats it all the same."""
+    if from_ is not None:
+        return await rerunning.apply(past, identity, from_, key, params)
+    return await triggering.apply(past, identity, Triggered(params=params, user_id=identity.user_id), job_type, key)
 
 
 def _form(
@@ -78,6 +105,7 @@ def _form(
     status_code: int = 200,
     from_: int | None = None,
     unknown: bool = False,
+    unconfirmed: bool = False,
 ) -> Response[str]:
     asked = fields.form(definition, given, typed, wrong, voice)
     known = {one.path for one in asked}
@@ -98,6 +126,9 @@ def _form(
         wrong=[one for one in asked if one.wrong],
         from_=from_,
         unknown=unknown,
+        confirm=voice.pick(definition.confirm or {}),
+        unconfirmed=unconfirmed,
+        confirmed=_one(typed or {}, "confirmed") == "1",
         key=uuid.uuid4().hex,
     )
 

@@ -7,6 +7,7 @@ from litestar.params import QueryParameter
 from services.api.as_of import first_event, moment_of
 from services.api.history import queries
 from services.api.history.selection import Moment
+from services.api.panel.said import Said
 from services.api.panel.views import moment as views
 from services.api.panel.views.moment import Then
 from services.api.past import History
@@ -35,7 +36,8 @@ async def _refused(past: History, asked: str, problem: Problem, voice: Voice) ->
     too_early = problem.kind is BEFORE_HISTORY
     first = await first_event(past) if too_early else None
     last = (await queries.position(past.pool)).sequence
-    return Problem(problem.kind, views.refused(asked, too_early=too_early, first=first, last=last, voice=voice))
+    heading = voice.text("Before the first event") if too_early else ""
+    return Said(problem.kind, views.refused(asked, too_early=too_early, first=first, last=last, voice=voice), heading)
 
 
 def moment_in(then: Then | None) -> Moment | None:

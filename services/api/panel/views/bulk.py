@@ -1,10 +1,13 @@
 """Work on many runs, in words. Pure."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from kronik.events import JobDefined
 from msgspec import Struct
 
 from services.api.commands.bulk import Bulk, BulkRun
+from services.api.panel.views.signs import title
 from services.words.language import marked
 from services.words.moments import When
 from services.words.voice import Voice
@@ -49,6 +52,12 @@ def why(reason: str | None, voice: Voice) -> str:
     return voice.text(_WHY[reason]) if reason in _WHY else reason or ""
 
 
+def questions(job_types: Iterable[str], definitions: Mapping[str, JobDefined], voice: Voice) -> list[tuple[str, str]]:
+    """What the jobs want to be asked before they run by hand: each job's title and its question."""
+    asking = {one: definitions[one] for one in job_types if one in definitions and definitions[one].confirm}
+    return [(title(one, job, voice), voice.pick(job.confirm or {})) for one, job in asking.items()]
+
+
 def work(found: Bulk, voice: Voice) -> Work:
     return Work(
         id=found.id,
@@ -63,12 +72,6 @@ def work(found: Bulk, voice: Voice) -> Work:
         waiting=found.waiting,
         left=tuple((why(reason, voice), count) for reason, count in found.left.items()),
     )
-
-
-def _heading(found: Bulk, voice: Voice) -> str:
-    if found.command == "rerun":
-        return voice.text("Runs that are run again")
-    return voice.text("Runs that are cancelled")
 
 
 def _state(found: Bulk, voice: Voice) -> str:

@@ -74,8 +74,9 @@ def takes_params(definition: JobDefined) -> bool:
     return bool(schema.get("properties")) or schema.get("additionalProperties") not in (False, None)
 
 
-def needs_params(definition: JobDefined) -> bool:
-    return bool(schema_of(definition).get("required"))
+def asks(definition: JobDefined) -> bool:
+    """Whether running it by hand needs a form: because of its params, or because it wants to be confirmed."""
+    return bool(schema_of(definition).get("required")) or definition.confirm is not None
 
 
 def form(

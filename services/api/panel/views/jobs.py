@@ -89,7 +89,7 @@ class Card(Struct, frozen=True, kw_only=True):
     usual: str
     strip: Strip
     takes_params: bool
-    needs_params: bool
+    asks: bool
     order: tuple[int, float, str]
 
 
@@ -138,7 +138,7 @@ def _card(
         usual=voice.span(usual) if (usual := usual_ms(bars)) is not None else "",
         strip=strip(bars, named, voice),
         takes_params=fields.takes_params(definition),
-        needs_params=fields.needs_params(definition),
+        asks=fields.asks(definition),
         order=(_badness(bars), coming[0].timestamp() if coming else float("inf"), definition.job_type),
     )
 
