@@ -29,12 +29,12 @@ async def measure(*, appends: int, events: int) -> list[Figure]:
     for writers in (1, 50, 500):
         with servers.nats() as server:
             connection = await _connect(server.url)
+            await stream.fill(server.url, 3)
             figures.append(await _append(connection, writers, appends if writers > 1 else appends // 20))
             await nats_connection.close(connection)
     with servers.nats() as server:
         connection = await _connect(server.url)
-        await stream.fill(connection, events)
-        figures.append(await _follow(connection, events // 3 * 3))
+        figures.append(await _follow(connection, await stream.fill(server.url, events)))
         await nats_connection.close(connection)
     return figures
 
@@ -48,7 +48,6 @@ async def _connect(url: str) -> Client:
 async def _append(connection: Client, writers: int, appends: int) -> Figure:
     """Each writer claims and ends one run after the other."""
     log = EventLog(connection, SystemClock(), "/kronik/bench")
-    await stream.fill(connection, 3)
     found = await log.read_run(1)
     assert found is not None
     fresh = iter([_renamed(found[0], 10**9 + number) for number in range(appends // 2)])

@@ -27,10 +27,9 @@ async def measure(*, events: int, requests: int) -> list[Figure]:
     with servers.nats() as nats, servers.postgres(durable=True) as postgres:
         connection = await nats_connection.connect(nats.url, "benchmark")
         await provision(connection, replicas=1)
-        await stream.fill(connection, events)
         await nats_connection.close(connection)
+        events = await stream.fill(nats.url, events)
         database = postgres.create_database()
-        events = events // 3 * 3
         projected = await _project(nats.url, database, events)
         rebuilt = await _timed_rebuild(nats.url, database)
         begin = time.perf_counter()

@@ -57,6 +57,7 @@ _data: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 _run_envelopes: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     token: msgspec.json.Decoder(envelope_of(event, TYPE_OF[event])) for event, token in RUN_EVENT_NAME.items()
 }
+_trigger_envelopes: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(envelope_of(Triggered, TYPE_OF[Triggered]))
 _instants: Final[dict[type, str]] = {
     Triggered: "scheduled_for",
     Retrying: "retry_at",
@@ -254,8 +255,12 @@ def _decode_trigger(
     msg_id: str | None,
     attributes: Mapping[str, str] | None,
 ) -> Recorded:
-    document: dict[str, Any] = {}
     data: Triggered | BadTrigger
+    if place.origin in (subjects.ADMIN, subjects.CRON) and (short := _expected_trigger(body)):
+        envelope, data = short
+        traced = (envelope.correlationid or None, envelope.traceparent or None)
+        return Recorded(sequence, subject, time, envelope.id, data, envelope.source, *traced)
+    document: dict[str, Any] = {}
     try:
         document = _document(body)
         if attributes and place.origin not in (subjects.ADMIN, subjects.CRON):
@@ -267,6 +272,21 @@ def _decode_trigger(
     id = _trigger_id(place.origin, _attribute(named, "id"), msg_id) or f"{sequence}@{time.isoformat()}"
     source, correlation_id = _attribute(named, "source") or "", _attribute(named, "correlationid")
     return Recorded(sequence, subject, time, id, data, source, correlation_id, _attribute(named, "traceparent"))
+
+
+def _expected_trigger(body: bytes) -> tuple[Envelope, Triggered] | None:
+    """The short way for nearly all of Kronik's own, today's version in plain ASCII: None for whatever needs a look."""
+    if not body.isascii() or len(body) > PARAMS_LIMIT or is_too_deep(body):
+        return None
+    if b"\\" in body or b"data_base64" in body or b"triggeredby" in body.lower().translate(None, b"_-"):
+        return None
+    try:
+        found = _trigger_envelopes.decode(body)
+        data = _in_utc(found.data)
+    except (msgspec.MsgspecError, OverflowError):
+        return None
+    is_long = max(len(found.source), len(found.correlationid or ""), len(found.traceparent or "")) > ID_LIMIT
+    return None if is_long else (found, data)
 
 
 def _trigger_id(origin: str, named: str | None, msg_id: str | None) -> str | None:

@@ -96,11 +96,11 @@ class Run(Struct, frozen=True, kw_only=True):
         """From the first attempt's start (the trigger, where none started) to the end, never negative."""
         if self.completed_at is None:
             return None
-        spent = self.completed_at - (self.started_at or self.triggered_at)
-        return max(0, round(spent / timedelta(milliseconds=1)))
+        return max(0, round((self.completed_at - (self.started_at or self.triggered_at)) / _MILLISECOND))
 
 
-_NOTHING_ASKED = Triggered()
+_NOTHING_ASKED: Final = Triggered()
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def begin(recorded: Recorded, place: subjects.TriggerSubject) -> Run:

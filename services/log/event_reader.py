@@ -1,9 +1,9 @@
 """Reading the stream from some sequence on, fast and in order.
 
-One ephemeral consumer without acks, two pull requests in flight on one inbox, and a callback that
-only appends to a list: the fastest way through nats-py. What waits here is bounded in messages and in bytes. Whatever
-goes wrong (connection, server, consumer, a gap in the order) ends the iteration with ReaderLost: the
-caller knows the last sequence that it took and starts again behind it.
+One ephemeral consumer without acks, two pull requests in flight on one inbox, and deliveries that come past nats-py
+(protocol.deliver_raw) into a list. What waits here is bounded in messages and in bytes. Whatever goes wrong
+(connection, server, consumer, a gap in the order) ends the iteration with ReaderLost: the caller knows the last
+sequence that it took and starts again behind it.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from nats.errors import Error as NatsError
 from services.infra.clock import monotonic_s
 from services.log import jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
-from services.log.stored import Status, Stored, delivered, is_delivery, status
+from services.log.protocol import deliver_raw, forget_raw
+from services.log.stored import Status, Stored, delivered_raw, status
 
 _REQUEST = 1000
 _REQUEST_BYTES = 8 * 2**20
@@ -57,7 +58,8 @@ class EventReader:
             batch=_REQUEST, expires_s=_EXPIRES_S, heartbeat_s=_HEARTBEAT_S, max_bytes=self._request_bytes
         )
         self._reconnects = connection.stats["reconnects"]
-        self._buffer: list[Msg] = []
+        self._buffer: list[tuple[bytes, bytes, bytes | None, bytes]] = []
+        self._said: list[Status] = []
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._owed = 0
@@ -71,23 +73,24 @@ class EventReader:
         """The messages that have arrived; waits for some. Raises ReaderLost."""
         self._heard_s = max(self._heard_s, monotonic_s())
         while not self._buffer:
+            self._arrived.clear()
+            self._heed()
             await self._ask()
             await self._wait()
+        self._heed()
         if self._connection.stats["reconnects"] != self._reconnects:
             # The server may be another, and the stream too: nothing of it is handed out unchecked.
             raise ReaderLost("NATS was reconnected")
-        messages, self._buffer, self._bytes = self._buffer, [], 0
+        deliveries, self._buffer, self._bytes = self._buffer, [], 0
+        self._owed = max(0, self._owed - len(deliveries))
         await self._ask()
-        return [stored for message in messages if (stored := self._stored(message)) is not None]
+        return [self._stored(*each) for each in deliveries]
 
     async def __aiter__(self) -> AsyncIterator[list[Stored]]:
         while True:
-            batch = await self.next_batch()
-            if batch:
-                yield batch
+            yield await self.next_batch()
 
     async def _wait(self) -> None:
-        self._arrived.clear()
         try:
             async with asyncio.timeout(CUT_S if self._cut else _LOOK_S):
                 await self._arrived.wait()
@@ -100,9 +103,13 @@ class EventReader:
             if monotonic_s() - self._heard_s > 2 * _HEARTBEAT_S:
                 raise ReaderLost(f"consumer {self._consumer} has been silent for {2 * _HEARTBEAT_S} s") from None
 
-    async def on_message(self, message: Msg) -> None:
-        self._buffer.append(message)
-        self._bytes += len(message.data)
+    def on_delivery(self, subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> None:
+        self._buffer.append((subject, reply, headers, body))
+        self._bytes += len(body)
+        self._arrived.set()
+
+    async def on_status(self, message: Msg) -> None:
+        self._said.append(status(message))
         self._arrived.set()
 
     async def _ask(self) -> None:
@@ -114,26 +121,24 @@ class EventReader:
             except LogUnavailable as error:
                 raise ReaderLost(f"consumer {self._consumer}: {error}") from error
 
-    def _stored(self, message: Msg) -> Stored | None:
-        if not is_delivery(message):
-            self._on_status(status(message))
-            return None
-        self._owed -= 1
-        stored, delivery = delivered(message)
+    def _stored(self, subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> Stored:
+        stored, delivery = delivered_raw(subject, reply, headers, body)
         self._last_delivery += 1
         if delivery != self._last_delivery:
             kind = ReaderCut if self._cut else ReaderLost
             raise kind(f"consumer {self._consumer} skipped from {self._last_delivery - 1} to {delivery}")
-        self._cut = self._cut or not (message.headers or message.data)
+        self._cut = self._cut or not (headers or body)
         return stored
 
-    def _on_status(self, said: Status) -> None:
+    def _heed(self) -> None:
         """100: a heartbeat. 408, and some 409: a request ended, with so many messages still owed."""
-        if said.code == "100":
-            return
-        if said.code != "408" and not (said.code == "409" and said.text.startswith(_REQUEST_OVER)):
-            raise ReaderLost(f"consumer {self._consumer}: {said}")
-        self._owed = max(0, self._owed - (_REQUEST if said.pending is None else said.pending))
+        for said in self._said:
+            if said.code == "100":
+                continue
+            if said.code != "408" and not (said.code == "409" and said.text.startswith(_REQUEST_OVER)):
+                raise ReaderLost(f"consumer {self._consumer}: {said}")
+            self._owed = max(0, self._owed - (_REQUEST if said.pending is None else said.pending))
+        self._said.clear()
 
 
 async def directly_after(connection: Client, sequence: int, filter: str | None = None) -> list[Stored]:
@@ -175,13 +180,15 @@ async def open_reader(
         # Nothing is delivered before the reader asks, so at this moment all that matches is pending.
         reader.nothing_yet = (await jetstream.create_consumer(connection, config)).num_pending == 0
         subscription = await connection.subscribe(
-            inbox, cb=reader.on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
+            inbox, cb=reader.on_status, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
+        deliver_raw(connection, subscription, reader.on_delivery)
     except (NatsError, LogUnavailable, ApiRefused) as error:
         raise ReaderLost(f"consumer {name}: {error}") from error
     try:
         yield reader
     finally:
+        forget_raw(connection, subscription)
         if connection.is_connected:
             await subscription.unsubscribe()
             await jetstream.forget_consumer(connection, name)

@@ -5,12 +5,17 @@ and delivers both as they came. nats-py's own parser takes a vertical tab for a 
 subject or a status line that is not UTF-8: one such message in the stream, and whoever reads it
 connects, reads it, and connects again. This one cuts messages where the server says that they end, and makes text of
 what it passes on. It is also several times as fast, because it takes a chunk apart without copying the rest of it.
+
+Who reads the whole stream can have deliveries as they came (deliver_raw): what nats-py makes of a message before
+anybody sees it, a task, a queue and a dictionary of its headers, costs more than decoding and folding an event.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from nats.errors import ProtocolError
 from nats.protocol.parser import AWAITING_MSG_PAYLOAD
 from nats.protocol.parser import Parser as NatsParser
@@ -18,6 +23,10 @@ from nats.protocol.parser import Parser as NatsParser
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_FILTER: Final = f"{EXPECTED}-Subject"
 
+Raw = Callable[[bytes, bytes, bytes | None, bytes], None]
+"""Takes a delivery's subject, reply, headers and body."""
+
+_ACK: Final = b"$JS.ACK."
 _HEADERS: Final = b"NATS/1.0\r\n"
 _STATUS: Final = b"NATS/1.0 "
 _PLAIN: Final = bytes([*b"\t\r\n", *range(0x20, 0x7F)])
@@ -48,39 +57,86 @@ def text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace").translate(_ESCAPED)
 
 
+def deliver_raw(connection: Client, subscription: Subscription, take: Raw) -> None:
+    """Give what a consumer delivers on this subscription to `take`, at once and in order; all else goes nats-py's way.
+
+    Until forget_raw. `take` must not raise.
+    """
+    _parser(connection).raw[b"%d" % subscription._id] = take
+
+
+def forget_raw(connection: Client, subscription: Subscription) -> None:
+    _parser(connection).raw.pop(b"%d" % subscription._id, None)
+
+
+def _parser(connection: Client) -> "Parser":
+    parser = harden(connection)._ps
+    assert isinstance(parser, Parser)
+    return parser
+
+
 class Parser(NatsParser):
     """Takes the place of nats-py's: the connection calls parse() with every chunk, and reset() when it was lost."""
+
+    def __init__(self, connection: Client) -> None:
+        super().__init__(connection)
+        self.raw: dict[bytes, Raw] = {}
 
     async def parse(self, data: bytes = b"") -> None:
         """Raises ProtocolError for what is not the protocol."""
         buffer = self.buf
         buffer += data
-        begin = 0
-        while self.buf is buffer and (after := await self._take(buffer, begin)) > begin:
+        if len(buffer) < self.needed:
+            return
+        chunk, begin = bytes(buffer), 0
+        while self.buf is buffer:
+            begin = self._deliver(chunk, begin)
+            after = await self._take(chunk, begin)
+            if after == begin:
+                break
             begin = after
         del buffer[:begin]
 
-    async def _take(self, buffer: bytearray, begin: int) -> int:
+    def _deliver(self, chunk: bytes, begin: int) -> int:
+        """Hand raw deliveries over, as many as stand here behind each other: where the next thing begins."""
+        while self.raw and (end := chunk.find(b"\r\n", begin)) > 0:
+            words = chunk[begin:end].split(b" ")
+            if words[0] == b"HMSG" and len(words) == 6:
+                body = end + 2 + int(words[4])
+            elif words[0] == b"MSG" and len(words) == 5:
+                body = end + 2
+            else:
+                break
+            after, take = end + 2 + int(words[-1]), self.raw.get(words[2])
+            if take is None or len(chunk) < after + 2 or not words[3].startswith(_ACK):
+                break
+            take(words[1], words[3], chunk[end + 2 : body] or None, chunk[body:after])
+            begin = after + 2
+        return begin
+
+    async def _take(self, chunk: bytes, begin: int) -> int:
         """Where the message or the line ends that begins here, once it was taken; `begin` while it is not whole."""
-        end = buffer.find(b"\r\n", begin)
+        self.needed = 0
+        end = chunk.find(b"\r\n", begin)
         if end < 0:
-            if len(buffer) - begin > _LONGEST_LINE:
+            if len(chunk) - begin > _LONGEST_LINE:
                 raise ProtocolError("nats: a line without an end")
             return begin
-        if not buffer.startswith((b"MSG ", b"HMSG "), begin):
-            await self._on_line(bytes(buffer[begin:end]))
+        if not chunk.startswith((b"MSG ", b"HMSG "), begin):
+            await self._on_line(chunk[begin:end])
             return end + 2
-        words = bytes(buffer[begin:end]).split(b" ")
+        words = chunk[begin:end].split(b" ")
         start = end + 2
         after = start + int(words[-1])
-        if len(buffer) < after + 2:
+        if len(chunk) < after + 2:
+            self.needed = after + 2 - begin
             return begin
         body, headers = start, None
         if words[0] == b"HMSG":
             body = start + int(words.pop(-2))
-            headers = readable(bytes(buffer[start:body]))
+            headers = readable(chunk[start:body])
         reply = words[3] if len(words) == 5 else b""
-        await self._on_message(int(words[2]), _utf8(words[1]), reply, bytes(buffer[body:after]), headers)
+        await self._on_message(int(words[2]), _utf8(words[1]), reply, chunk[body:after], headers)
         return after + 2
 
     async def _on_message(self, sid: int, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:

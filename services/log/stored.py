@@ -8,6 +8,7 @@ One header of the writer's counts: the expectation, which the server has compare
 of a kind that has to expect something, and that doesn't, is none (docs/adr/0011); every reader learns it here.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,13 +18,23 @@ from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Recorded, Unknown
 from kronik.text import clean
 from msgspec import Struct
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.log.protocol import EXPECTED, EXPECTED_FILTER
+from services.log.protocol import EXPECTED, EXPECTED_FILTER, readable, text
 
 _ACK: Final = "$JS.ACK."
 _SEQUENCE: Final = "Nats-Sequence"
 _MSG_ID: Final = "Nats-Msg-Id"
+_OWN: Final = re.compile(
+    rb"NATS/1\.0\r\n(?:Nats-Expected-Stream: JOBS\r\n)?"
+    rb"(?:Nats-Expected-Last-Subject-Sequence: [0-9]+\r\n"
+    rb"Nats-Expected-Last-Subject-Sequence-Subject: ([!-~]+)\r\n)?"
+    rb"(?:Nats-Msg-Id: ([!-~]+)\r\n)?"
+    rb"(?:Nats-Batch-Id: [!-~]+\r\nNats-Batch-Sequence: [0-9]+\r\n(?:Nats-Batch-Commit: 1\r\n)?)?\r\n"
+)
+"""Headers just as Kronik itself writes them, nearly all of the stream's: read in one step."""
+_Told = tuple[str | None, dict[str, str] | None, str | None]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -119,24 +130,40 @@ def is_delivery(message: Msg) -> bool:
 
 
 def delivered(message: Msg) -> tuple[Stored, int]:
-    """A message that a consumer delivered, and which of the consumer's deliveries it is (from 1).
+    """A message that a consumer delivered, and which of the consumer's deliveries it is (from 1)."""
+    return _delivered(message.subject, message.reply, message.data, *_told(message.subject, message.headers))
 
-    Read from its reply: $JS.ACK.[domain.account.]<stream>.<consumer>.<n>.<sequence>.<delivery>.<ns>.<pending>[.token]
-    """
-    parts = message.reply.split(".")
+
+def delivered_raw(subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> tuple[Stored, int]:
+    """The same, of what a delivery's bytes are (protocol.deliver_raw)."""
+    on = text(subject)
+    own = _OWN.fullmatch(headers or b"")
+    if own and not on.startswith("jobs.slot."):
+        told: _Told = (_decoded(own[2]), None, _decoded(own[1]))
+    else:
+        told = _told(on, Client._parse_header_lines(readable(headers).partition(b"\r\n")[2]) if headers else None)
+    return _delivered(on, reply.decode(), body, *told)
+
+
+def _decoded(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode()
+
+
+def _told(subject: str, headers: Mapping[str, str] | None) -> _Told:
+    """What headers tell of the message: its id, attributes, and what was expected."""
+    if not headers:
+        return None, None, None
+    return headers.get(_MSG_ID), codec.binary_attributes(headers), expects_of(subject, headers)
+
+
+def _delivered(
+    subject: str, reply: str, body: bytes, msg_id: str | None, attributes: dict[str, str] | None, expects: str | None
+) -> tuple[Stored, int]:
+    """reply: $JS.ACK.[domain.account.]<stream>.<consumer>.<n>.<sequence>.<delivery>.<ns>.<pending>[.token]"""
+    parts = reply.split(".")
     sequence, delivery, stamp, behind = parts[5:9] if len(parts) == 9 else parts[7:11]
-    headers = message.headers
-    stored = Stored(
-        int(sequence),
-        message.subject,
-        time_of(int(stamp)),
-        message.data,
-        headers.get(_MSG_ID) if headers else None,
-        int(behind),
-        codec.binary_attributes(headers),
-        expects_of(message.subject, headers),
-    )
-    return stored, int(delivery)
+    time = time_of(int(stamp))
+    return Stored(int(sequence), subject, time, body, msg_id, int(behind), attributes, expects), int(delivery)
 
 
 def fetched(message: Msg) -> Stored | Status:
@@ -178,7 +205,8 @@ def status(message: Msg) -> Status:
 
 def time_of(nanoseconds: int) -> datetime:
     """To microseconds, as Postgres keeps them."""
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return _EPOCH + timedelta(0, seconds, rest // 1000)
 
 
 def parse_time(text: str) -> datetime:

@@ -42,6 +42,7 @@ from services.infra import logs
 from services.infra.failpoints import failpoint
 from services.log import jetstream
 from services.log.append import EventLog
+from services.log.jetstream import ConsumerInfo
 from services.log.subscription import Subscription
 from services.scheduler.decisions import Circumstances, Decision, Fire, Skip, decide
 from services.scheduler.ledger import Ledger, Position, Written, iso
@@ -57,6 +58,9 @@ _LONGEST_SLEEP_S: Final = 10.0
 _AFTER_TROUBLE_S: Final = 1.0
 _AT_ONCE: Final = 450
 """Slots of one job that are decided in one go: with their triggers they fit one batch."""
+_TOGETHER: Final = 500
+"""Jobs whose slots fill a batch with their triggers."""
+_ASKED_ONE_BY_ONE: Final = 50
 _TRIES: Final = 20
 _BETWEEN_TRIES_S: Final = 0.01
 _PUT_BACK: Final = timedelta(seconds=1)
@@ -102,6 +106,8 @@ class Scheduler:
     _heap: list[tuple[datetime, str]] = field(default_factory=list)
     _ahead: timedelta = timedelta(0)
     _seen: datetime | None = None
+    _many: bool = False
+    _consumers: asyncio.Task[dict[str, ConsumerInfo]] | None = None
 
     async def run(self) -> None:
         """Until cancelled, which is safe at any point."""
@@ -132,8 +138,19 @@ class Scheduler:
             self.schedules.put_back(jobs)
             log.warning("scheduling_delayed", problem=str(error))
             return Tick(problem=str(error))
-        ticks = await asyncio.gather(*map(self._attend, jobs))
+        ticks = await self._attend_all(jobs)
         return Tick(tuple(ticks), self._heap[0][0] if self._heap else None)
+
+    async def _attend_all(self, jobs: Sequence[str]) -> list[JobTick]:
+        """All at once, but those that are decided go out while the next ones are decided on."""
+        self._consumers = None
+        self._many = len(jobs) > _ASKED_ONE_BY_ONE
+        async with asyncio.TaskGroup() as group:
+            attending = []
+            for begin in range(0, len(jobs), _TOGETHER):
+                attending += [group.create_task(self._attend(job)) for job in jobs[begin : begin + _TOGETHER]]
+                await asyncio.sleep(0)
+        return [task.result() for task in attending]
 
     async def _plan_all(self) -> None:
         """Know where each ledger stands, and each job's next slot: of the jobs whose schedule changed, or, after a
@@ -258,8 +275,20 @@ class Scheduler:
     async def _is_served(self, job: str) -> bool:
         """Whether a runner waits for the job's runs, or works on some. Runs of a job that no runner has ever served
         are ended by the reconciler: nothing piles up there."""
-        info = await jetstream.consumer_info(self.log.connection, subjects.runner_consumer(job))
+        info = await self._consumer(subjects.runner_consumer(job))
         return info is None or info.num_waiting > 0 or info.num_ack_pending > 0
+
+    async def _consumer(self, name: str) -> ConsumerInfo | None:
+        """Where many jobs are due together all consumers are asked for at once, and only if one of the jobs needs it:
+        thousands of questions at the same moment are not answered in time."""
+        if not self._many:
+            return await jetstream.consumer_info(self.log.connection, name)
+        if self._consumers is None:
+            self._consumers = asyncio.create_task(self._all_consumers())
+        return (await self._consumers).get(name)
+
+    async def _all_consumers(self) -> dict[str, ConsumerInfo]:
+        return {each.name: each for each in await jetstream.consumers(self.log.connection)}
 
     async def _open_run(self, job: str) -> int | None:
         for run_id in self.runs.of(job):

@@ -4,6 +4,7 @@ import asyncio
 import random
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from kronik import subjects
@@ -15,7 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from services.infra import lifecycle
 from services.infra.clock import monotonic_s
-from services.log import subscription
+from services.log import jetstream, subscription
 from services.log.append import EventLog
 from services.log.stored import START
 from services.log.stored import Position as StreamPosition
@@ -334,6 +335,31 @@ async def test_while_no_runner_serves_the_job_runs_do_not_pile_up_against_its_ca
         assert len(fired) == 3 - len(outcomes)
     if catch_up == "latest":
         assert tick.jobs[0].skipped[0].reason.startswith("No runner serves this job now; run ")
+
+
+async def test_who_serves_is_asked_once_for_all_jobs_that_are_due_together(
+    event_log: EventLog, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand jobs with runs that wait asked ten thousand questions at once, and most went without an answer."""
+    jobs = [f"{JOB}{number}" for number in range(60)]
+    for job in jobs:
+        await define(event_log, job)
+    clock = SetClock(next_minute())
+    asked: list[str] = []
+    ask = jetstream._call
+
+    async def count(connection: Client, api: str, *rest: Any) -> Any:
+        asked.append(api)
+        return await ask(connection, api, *rest)
+
+    async with scheduler(nats_url, clock) as running:
+        first = await running.scheduler.run_once()
+        await running.seen_run(max(max(job.fired.values()) for job in first.jobs))
+        clock.advance(MINUTE)
+        monkeypatch.setattr(jetstream, "_call", count)
+        tick = await running.scheduler.run_once()
+    assert sorted(job.job_type for job in tick.jobs if job.fired) == sorted(jobs)
+    assert sum(api.startswith("CONSUMER.") for api in asked) == 1
 
 
 async def test_the_queue_of_a_job_that_is_slower_than_its_schedule_has_an_end(

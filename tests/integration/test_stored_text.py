@@ -51,6 +51,7 @@ async def assert_read_by_everybody(client: Client, stored: dict[int, Message]) -
         assert [each.subject for each in found] == [text(subject) for subject, _, _ in stored.values()]
         assert [each.position for each in found] == [each.position for each in read]
         assert [each.attributes for each in found] == [each.attributes for each in read]
+        assert [each.msg_id for each in found] == [each.msg_id for each in read]
         assert all(each.stands_at(each.position) for each in found)
     assert client.stats["reconnects"] == 0
 

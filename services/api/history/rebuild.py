@@ -110,7 +110,9 @@ async def rebuild(
     try:
         connection = await tables.connect(dsn, NEXT)
         try:
-            return await _Rebuild(nats, dsn, connection, on_progress, before_swap).run()
+            report = await _Rebuild(nats, dsn, connection, on_progress, before_swap).run()
+            await connection.close()  # the lock is free when this returns: the next one may begin
+            return report
         finally:
             connection.terminate()
     finally:

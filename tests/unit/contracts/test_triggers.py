@@ -225,6 +225,34 @@ def test_envelopes_of_any_shape_become_a_run(id: Any, type: Any, version: Any, d
 FORGED = ["triggeredBy", "triggeredby", "triggered_by", "TriggeredBy", "TRIGGERED_BY", "triggered-by"]
 
 
+_ATTRIBUTES = st.sampled_from(["x", "x" * 300, "", "triggered_By", "1.0", None, 3]) | some.text
+_SHORT = st.fixed_dictionaries(
+    {},
+    optional={
+        "params": some.objects | st.just({"a": {"triggeredBy": "x"}}) | st.just({"triggered-by": "x"}) | st.just([]),
+        "userId": st.sampled_from(["1", None, 1]),
+        "scheduledFor": st.sampled_from(["2026-11-23T02:00:00+01:00", "0001-01-01T00:00:00+01:00", "soon", None]),
+        "rerunOf": st.sampled_from([3, 0, 3.0, "3", 2**70, None]),
+        "other": some.json,
+    },
+)
+
+
+@given(
+    _SHORT | some.json,
+    st.dictionaries(st.sampled_from(["id", "source", "correlationid", "traceparent", "time", "type"]), _ATTRIBUTES),
+    st.sampled_from([{}, {}, {}, {"data_base64": ""}, {"tRiggered-by": 1}]),
+    st.sampled_from(["admin", "cron"]),
+)
+def test_the_short_way_to_an_own_trigger_leads_where_the_long_one_does(
+    data: Any, attributes: dict[str, Any], more: dict[str, Any], origin: str
+) -> None:
+    """What is not ASCII takes the long way."""
+    document = {**OWN, **attributes, **more, "data": data}
+    longer = json.dumps({**document, "æ": 1}, ensure_ascii=False).encode()
+    assert decode(document, origin, "m") == decode(longer, origin, "m")
+
+
 @pytest.mark.parametrize("field", FORGED)
 @pytest.mark.parametrize(
     "place",
