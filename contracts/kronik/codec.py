@@ -35,6 +35,8 @@ from kronik.upcasters import upcast
 
 PARAMS_LIMIT: Final = 64 * 1024
 """Bytes a trigger's body may have."""
+_READ_LIMIT: Final = 256 * 1024
+"""Bytes it might have in version 0.1, whose runs keep their params."""
 DEPTH_LIMIT: Final = 64
 """Levels of arrays and objects a body may have: far from the end of any reader's stack, so that all read the same."""
 _ENVELOPE_DEPTH: Final = 2
@@ -122,6 +124,8 @@ def check_params(params: dict[str, Any]) -> None:
         raise InvalidTrigger(f"the params can't be written as JSON: {clean(str(error), 300)}") from error
     if is_too_deep(body, DEPTH_LIMIT - _ENVELOPE_DEPTH):
         raise InvalidTrigger(f"nested too deeply; at most {DEPTH_LIMIT - _ENVELOPE_DEPTH} levels are allowed")
+    if len(body) > PARAMS_LIMIT:
+        raise InvalidTrigger(_too_large(body))
     _refuse_triggered_by(_document(body))
 
 
@@ -266,6 +270,8 @@ def _decode_trigger(
         if attributes and place.origin not in (subjects.ADMIN, subjects.CRON):
             document = {**attributes, "data": document}
         data = _trigger(place.origin, document)
+        if len(body) > PARAMS_LIMIT:
+            data = BadTrigger(_too_large(body), data.user_id, data)
     except InvalidTrigger as error:
         data = BadTrigger(str(error), _user_id(place.origin, document))
     named = document if "specversion" in document else {}
@@ -311,8 +317,8 @@ def _user_id(origin: str, document: dict[str, Any]) -> str | None:
 
 def _document(body: bytes) -> dict[str, Any]:
     """The body as a JSON object; an empty body is an empty one."""
-    if len(body) > PARAMS_LIMIT:
-        raise InvalidTrigger(f"the trigger's body has {len(body)} bytes; at most {PARAMS_LIMIT} are allowed")
+    if len(body) > _READ_LIMIT:
+        raise InvalidTrigger(_too_large(body))
     body = body.removeprefix(_BOM)
     if not body.strip():
         return {}
@@ -327,6 +333,10 @@ def _document(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidTrigger(f"the trigger's body must be a JSON object (the params), got {_kind(document)}")
     return document
+
+
+def _too_large(body: bytes) -> str:
+    return f"the trigger's body has {len(body)} bytes; at most {PARAMS_LIMIT} are allowed"
 
 
 def is_too_deep(body: bytes, limit: int = DEPTH_LIMIT) -> bool:

@@ -5,7 +5,7 @@ Instants are UTC, `_ms` are milliseconds; in JSON the names are camelCase.
 
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kronik.envelope import Instant
 from kronik.schedule import CatchUp, Overlap, WhenFull
@@ -278,10 +278,14 @@ class Unknown(Struct, frozen=True):
 
 
 class BadTrigger(Struct, frozen=True):
-    """A trigger whose body can't become params. Its run fails with `problem` as the error."""
+    """A trigger whose body can't become params. Its run fails with `problem` as the error.
+
+    asked: what it asked for, where only its size is wrong: version 0.1 took more, and ran it.
+    """
 
     problem: str
     user_id: str | None = None
+    asked: Triggered | UnsetType = UNSET
 
 
 class Recorded(Struct, frozen=True):

@@ -49,7 +49,7 @@ class Run(Struct, frozen=True, kw_only=True):
     attempt: the latest attempt, from 1; 0 before the first. failures: attempts that count against the policy.
     lost: attempts whose process died, hung or was cut off: whose doing that was is not known.
     traceback: where `error` came from, as the last attempt told it; None where it told nothing.
-    problem: why the trigger can't run, for a trigger that is malformed.
+    problem: why the trigger can't run, for a trigger that is malformed; none once an attempt has begun.
     ignored: events that came after the end or out of turn; anything but 0 is a defect.
     correlation_id, traceparent: the trigger's; every event of the run carries them on.
     """
@@ -106,7 +106,8 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 def begin(recorded: Recorded, place: subjects.TriggerSubject) -> Run:
     """The run that a trigger asks for."""
     data = recorded.data
-    trigger = data if isinstance(data, Triggered) else _NOTHING_ASKED
+    asked = data.asked if isinstance(data, BadTrigger) else data
+    trigger = asked if isinstance(asked, Triggered) else _NOTHING_ASKED
     user_id = data.user_id if isinstance(data, Triggered | BadTrigger) else None
     return Run(
         id=recorded.sequence,
@@ -143,6 +144,7 @@ def evolve(run: Run, recorded: Recorded) -> Run:
                 started_at=run.started_at or time,
                 attempt_at=time,
                 retry_at=None,
+                problem=None,
             )
         case Completed():
             return replace(

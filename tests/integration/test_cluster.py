@@ -23,7 +23,7 @@ from services.stack import certificates
 from services.stack.certificates import Certificates
 from services.stack.port import find_free
 from tests import servers, shipped
-from tests.processes import runner
+from tests.processes import runner, service
 from tests.runs import finished, trigger
 from tests.shipped import NODES, PASSWORDS, Cluster, kronik, passwords
 
@@ -134,6 +134,40 @@ async def _see_a_run(cluster: Cluster, connection: Client, service: Client) -> N
     assert {stream.leader, *(peer.name for peer in stream.replicas or ())} == set(NODES)
     run = await finished(log, await trigger(service, "NAP", '{"ms": 10}'))
     assert (run.status, run.triggered_by) == ("SUCCESS", "SERVICE:crm")
+
+
+LOST_FOR_S = 8
+MOST_LINES = 45
+"""By a process, in that time: what it tries again and again is said ten times in ten seconds, and counted."""
+
+
+@pytest.mark.slow
+def test_a_lost_quorum_is_said_and_not_screamed(cluster: Cluster, database_url: str, tmp_path: Path) -> None:
+    """Version 0.1 wrote 6,200 lines per runner and minute."""
+    cluster.provision()
+    port_file = str(tmp_path / "port")
+    with (
+        runner(cluster.url("runner")) as working,
+        service("scheduler", nats_url=cluster.url("scheduler")) as scheduler,
+        service(
+            "api",
+            ready="projecting",
+            nats_url=cluster.url("api"),
+            database_url=database_url,
+            port="0",
+            api_port_file=port_file,
+        ) as api,
+    ):
+        processes = (working, scheduler, api)
+        before = [len(process.log.read_text().splitlines()) for process in processes]
+        for server in cluster.servers[1:]:
+            server.kill()
+        time.sleep(LOST_FOR_S)
+        said = [len(process.log.read_text().splitlines()) for process in processes]
+        for server in cluster.servers[1:]:
+            server.start()
+        assert all(0 < now - then <= MOST_LINES for now, then in zip(said, before, strict=True)), (before, said)
+        assert all(process.running for process in processes)
 
 
 def test_only_its_owner_reads_what_nats_config_writes(tmp_path: Path) -> None:

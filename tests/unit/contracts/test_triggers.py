@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kronik import codec, subjects
 from kronik.errors import InvalidTrigger
-from kronik.events import BadTrigger, Recorded, Triggered
-from kronik.run import Run, begin
+from kronik.events import BadTrigger, Completed, Failed, Recorded, RetryPolicy, Started, Triggered
+from kronik.run import Run, begin, decide_delivery, evolve
+from kronik.subjects import TriggerSubject
 
 from tests.unit.contracts import strategies as some
 from tests.unit.contracts.events_at import T0, at
@@ -168,6 +169,21 @@ def test_a_body_may_have_64_kib_and_no_more() -> None:
     fits = b'{"a":"' + b"x" * (codec.PARAMS_LIMIT - 8) + b'"}'
     assert isinstance(decode(fits).data, Triggered)
     assert "at most 65536" in problem_of(fits + b" ")
+
+
+def test_what_version_0_1_ran_with_more_than_64_kib_keeps_its_params_and_its_end() -> None:
+    """Up to 256 KiB were taken then: a rebuild does not change what happened, and what did not happen is refused."""
+    params = {"a": "x" * 200_000}
+    recorded = decode(msgspec.json.encode(params))
+    queued = begin(recorded, TriggerSubject("A", "crm"))
+    started = Recorded(13, "jobs.run.A.12.started", T0, "s", Started(attempt=1, incarnation="r-1", timeout_ms=1))
+    run = evolve(queued, started)
+    run = evolve(run, Recorded(14, "jobs.run.A.12.completed", T0, "c", Completed(attempt=1, result=None)))
+    assert (run.status, run.params, run.problem) == ("SUCCESS", params, None)
+    policy = RetryPolicy(attempts=1, wait_ms=0, max_wait_ms=0)
+    decided = decide_delivery(queued, incarnation="r-1", policy=policy, timeout_ms=1, now=T0)
+    assert isinstance(decided, Failed)
+    assert "at most 65536" in decided.error
 
 
 @pytest.mark.parametrize("depth", [63, 64, 1_000, 100_000])
