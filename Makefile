@@ -24,14 +24,14 @@ up: $(STAMP) ## Start Kronik with a made-up community (more options: make up ARG
 	@$(BIN)/kronik up --demo $(ARGS)
 
 # Most tests wait for servers, so four at a time; those that inject faults and those that follow the documents
-# word by word have the machine to themselves.
-ALONE := tests/faults tests/docs
+# word by word, which start a dozen processes each, two at a time.
+LARGE := tests/faults tests/docs
 test: $(STAMP) ## Run every test (real nats-server, Postgres and Chromium), or some: make test ARGS=tests/unit
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(addprefix --ignore=,$(ALONE))
-	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(addprefix --ignore=,$(LARGE))
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(LARGE)
 endif
 
 check: $(STAMP) ## ruff, mypy --strict, import-linter, and whether schemas/ is current and breaks nobody

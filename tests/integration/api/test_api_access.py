@@ -26,13 +26,15 @@ async def test_every_path_of_the_schema_wants_an_identity(api: Api) -> None:
         assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(
-    "authorization", ["Bearer kronik_wrong", "Bearer ", "Basic YWRtaW46YWRtaW4=", "kronik", "Bearer é"]
-)
-async def test_a_wrong_authorization_is_401(api: Api, authorization: str) -> None:
-    answer = await api.http.get("/api/admin/job-run", headers={b"Authorization": authorization.encode()})
-    assert (answer.status_code, answer.json()["type"]) == (401, "urn:kronik:problem:not-signed-in")
-    assert answer.headers["WWW-Authenticate"]
+WRONG_AUTHORIZATIONS = ["Bearer kronik_wrong", "Bearer ", "Basic YWRtaW46YWRtaW4=", "kronik", "Bearer é"]
+
+
+async def test_a_wrong_authorization_is_401(api: Api, subtests: pytest.Subtests) -> None:
+    for authorization in WRONG_AUTHORIZATIONS:
+        with subtests.test(authorization=authorization):
+            answer = await api.http.get("/api/admin/job-run", headers={b"Authorization": authorization.encode()})
+            assert (answer.status_code, answer.json()["type"]) == (401, "urn:kronik:problem:not-signed-in")
+            assert answer.headers["WWW-Authenticate"]
 
 
 async def test_a_revoked_token_is_401(api: Api, db: Connection) -> None:
@@ -126,13 +128,17 @@ async def test_an_event_stream_ends_with_the_session_or_token_that_opened_it(api
     assert {answer.status_code for answer in ended} <= {200, 401}
 
 
-@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", " a", "\u202etxt"])
-async def test_what_nobody_can_see_is_no_name(db: Connection, name: str) -> None:
-    account = await store.ensure_admin(db)
-    with pytest.raises(InvalidName):
-        await store.create_token(db, account, name)
-    with pytest.raises(InvalidName):
-        await store.create_account(db, name, "viewer")
+UNSEEN_NAMES = ["", " ", "x" * 101, "a\nb", " a", "\u202etxt"]
+
+
+async def test_what_nobody_can_see_is_no_name(db: Connection, subtests: pytest.Subtests) -> None:
+    for name in UNSEEN_NAMES:
+        with subtests.test(name=name):
+            account = await store.ensure_admin(db)
+            with pytest.raises(InvalidName):
+                await store.create_token(db, account, name)
+            with pytest.raises(InvalidName):
+                await store.create_account(db, name, "viewer")
 
 
 async def test_an_old_link_and_an_old_session_are_refused(api: Api, db: Connection) -> None:
@@ -146,52 +152,54 @@ async def test_an_old_link_and_an_old_session_are_refused(api: Api, db: Connecti
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Sec-Fetch-Site": "same-origin"}, 201),
-        ({"Origin": "http://kronik.test"}, 201),
-        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://kronik.test"}, 403),
-        ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"Origin": "http://evil.test"}, 403),
-        ({"Origin": "null"}, 403),
-        ({}, 403),
-    ],
-)
+FROM = [
+    ({"Sec-Fetch-Site": "same-origin"}, 201),
+    ({"Origin": "http://kronik.test"}, 201),
+    ({"Sec-Fetch-Site": "cross-site", "Origin": "http://kronik.test"}, 403),
+    ({"Sec-Fetch-Site": "same-site"}, 403),
+    ({"Origin": "http://evil.test"}, 403),
+    ({"Origin": "null"}, 403),
+    ({}, 403),
+]
+
+
 async def test_a_cookie_changes_things_from_our_own_pages_alone(
-    api: Api, stream: Stream, db: Connection, headers: dict[str, str], status: int
+    api: Api, stream: Stream, db: Connection, subtests: pytest.Subtests
 ) -> None:
-    await api.projected(await stream.define())
-    link = await store.create_sign_in_link(db, await store.ensure_admin(db))
-    cookie = {"Cookie": f"{COOKIE}={await store.use_sign_in_link(db, link)}"}
-    answer = await api.http.post("/api/admin/job-run/trigger", json={"jobType": JOB}, headers={**cookie, **headers})
-    assert answer.status_code == status
+    for headers, status in FROM:
+        with subtests.test(headers=headers):
+            await api.projected(await stream.define())
+            link = await store.create_sign_in_link(db, await store.ensure_admin(db))
+            cookie = {"Cookie": f"{COOKIE}={await store.use_sign_in_link(db, link)}"}
+            answer = await api.http.post(
+                "/api/admin/job-run/trigger", json={"jobType": JOB}, headers={**cookie, **headers}
+            )
+            assert answer.status_code == status
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "Accept-Language": "da"}
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "type", "said"),
-    [
-        ("/sign-in/used", 403, "link-used-up", ["Linket logger ikke længere ind", "kronik signin"]),
-        ("/admin/system", 401, "not-signed-in", ["Log ind", "kronik signin"]),
-        ("/admin/nowhere", 404, "not-found", ["Her er ikke noget", 'href="/admin/system"']),
-    ],
-)
-async def test_a_browser_gets_a_page_and_a_program_problem_details(
-    api: Api, path: str, status: int, type: str, said: list[str]
-) -> None:
-    page = await api.http.get(path, headers=BROWSER)
-    assert (page.status_code, page.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
-    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    assert [one for one in said if one not in page.text] == []
-    english = await api.http.get(path, headers={**BROWSER, "Accept-Language": "en"})
-    assert said[0] not in english.text
+PAGES = [
+    ("/sign-in/used", 403, "link-used-up", ["Linket logger ikke længere ind", "kronik signin"]),
+    ("/admin/system", 401, "not-signed-in", ["Log ind", "kronik signin"]),
+    ("/admin/nowhere", 404, "not-found", ["Her er ikke noget", 'href="/admin/system"']),
+]
 
-    for accept in ("*/*", "application/json", "application/json, text/html;q=0.9"):
-        answer = await api.http.get(path, headers={"Accept": accept})
-        assert (answer.status_code, answer.json()["type"]) == (status, f"urn:kronik:problem:{type}")
+
+async def test_a_browser_gets_a_page_and_a_program_problem_details(api: Api, subtests: pytest.Subtests) -> None:
+    for path, status, type, said in PAGES:
+        with subtests.test(path=path):
+            page = await api.http.get(path, headers=BROWSER)
+            assert (page.status_code, page.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+            assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+            assert [one for one in said if one not in page.text] == []
+            english = await api.http.get(path, headers={**BROWSER, "Accept-Language": "en"})
+            assert said[0] not in english.text
+
+            for accept in ("*/*", "application/json", "application/json, text/html;q=0.9"):
+                answer = await api.http.get(path, headers={"Accept": accept})
+                assert (answer.status_code, answer.json()["type"]) == (status, f"urn:kronik:problem:{type}")
 
 
 async def test_the_api_itself_answers_problem_details_whatever_is_accepted(api: Api) -> None:
