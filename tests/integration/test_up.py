@@ -7,6 +7,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -171,53 +172,41 @@ def test_a_services_wrong_setting_is_said_before_anything_starts(home: Path) -> 
     assert not (home / ".kronik").exists()
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_everything_and_starts_again_as_it_was(home: Path, by: signal.Signals) -> None:
+@pytest.mark.timeout(300)
+def test_however_it_ends_nothing_is_left_and_it_starts_again_as_it_was(home: Path) -> None:
+    """Told to, by either signal; killed; and killed with everything it started at once."""
     up = Up(home).start().wait_ready()
-    before, children = up.ready, up.children()
+    before = up.ready
     run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"})
     up.finished(run["id"])
-    assert up.stop(by) == 0
-    assert [child for child in children if child.is_running()] == []
-    assert not up.ready_file.exists()
-    assert not (up.state / "ready.json").exists()
-    with running(home) as again:
-        assert again.ready == before
-        assert again.call("GET", f"/api/admin/job-run/{run['id']}")["status"] == "SUCCESS"
-
-
-def test_kill_9_leaves_no_orphans_and_the_next_one_recovers(home: Path) -> None:
-    up = Up(home).start().wait_ready()
-    before, children = up.ready, up.children()
-    run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"})
-    up.finished(run["id"])
+    for by in (signal.SIGTERM, signal.SIGINT):
+        children = up.children()
+        assert up.stop(by) == 0
+        assert [child for child in children if child.is_running()] == []
+        assert not up.ready_file.exists()
+        assert not (up.state / "ready.json").exists()
+        up = started_as(before, home)
+    children = up.children()
     up.stop(signal.SIGKILL)
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
     assert port.is_free(urlsplit(before["url"]).port or 0)
-    with running(home) as again:
-        assert again.ready == before
-        assert again.call("GET", f"/api/admin/job-run/{run['id']}")["status"] == "SUCCESS"
-
-
-def test_everything_killed_at_once_recovers(home: Path) -> None:
-    up = Up(home).start().wait_ready()
-    before, children = up.ready, up.children()
+    up = started_as(before, home)
+    children = up.children()
     for child in children:
         child.kill()
     up.stop(signal.SIGKILL)
     psutil.wait_procs(children, timeout=10)
-    with running(home) as again:
-        assert again.ready == before
-
-
-def test_addresses_move_when_their_ports_are_taken(home: Path) -> None:
-    up = Up(home).start().wait_ready()
-    before = up.ready
-    up.stop()
     with socket.create_server(("127.0.0.1", urlsplit(before["natsUrl"]).port)), running(home) as again:
         assert urlsplit(again.ready["natsUrl"]).port != urlsplit(before["natsUrl"]).port
         assert again.ready["databaseUrl"] == before["databaseUrl"]
+        assert again.call("GET", f"/api/admin/job-run/{run['id']}")["status"] == "SUCCESS"
+
+
+def started_as(before: dict[str, Any], home: Path) -> Up:
+    up = Up(home).start().wait_ready()
+    assert up.ready == before
+    return up
 
 
 @pytest.mark.parametrize("name", ["runner", "nats", "postgres"])
