@@ -1,13 +1,14 @@
 """Whether this process lives, and whether it can do its work."""
 
 import asyncio
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import asyncpg
 from litestar import Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
 from msgspec import Struct
 
 from services.api.history import projector, queries
@@ -39,6 +40,11 @@ class Ready(Struct, frozen=True, rename="camel"):
     parked: int | None
 
 
+Everything = Annotated[
+    bool, QueryParameter(description="true: 503 as well where others don't do their part, which is `degraded`")
+]
+
+
 @get("/health/live", tags=["health"], summary="The process answers")
 async def live() -> Alive:
     return Alive()
@@ -48,9 +54,18 @@ async def live() -> Alive:
     "/health/ready",
     tags=["health"],
     summary="Whether this process can serve, and the others do their part",
-    responses={503: ResponseSpec(Ready, description="It can't serve; `reasons` says why", generate_examples=False)},
+    responses={
+        503: ResponseSpec(
+            Ready, description="It can't serve, or is asked for everything; `reasons`", generate_examples=False
+        )
+    },
 )
-async def ready(pool: NamedDependency[Pool], log: NamedDependency[EventLog], state: State) -> Response[Ready]:
+async def ready(
+    pool: NamedDependency[Pool], log: NamedDependency[EventLog], state: State, everything: Everything = False
+) -> Response[Ready]:
+    """A load balancer asks as it is: an API that serves is not taken away because a runner is. A monitor asks with
+    `everything=true`.
+    """
     doing: projector.State = state.projector.state
     reasons: list[str] = []
     last = await _last(log, reasons)
@@ -68,7 +83,7 @@ async def ready(pool: NamedDependency[Pool], log: NamedDependency[EventLog], sta
         behind=None if last is None or position is None else max(0, last - position),
         parked=parked,
     )
-    return Response(answer, status_code=503 if reasons else 200)
+    return Response(answer, status_code=503 if reasons or (everything and others) else 200)
 
 
 async def _last(log: EventLog, reasons: list[str]) -> int | None:

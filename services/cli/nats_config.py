@@ -2,6 +2,7 @@
 nodes of a cluster know each other."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,7 @@ def nats_config_command(
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     nodes: str = "nats-1,nats-2,nats-3",
+    json: terminal.AsJson = False,
 ) -> int:
     """Write what NATS servers include: Kronik's users, other services, what each may do, and the nodes' routes.
 
@@ -73,18 +75,23 @@ def nats_config_command(
     services = {} if output is None else state.read(bus.services_beside(output), dict[str, nats_users.Service]) or {}
     text = nats_users.accounts(passwords, services)
     if output is None:
-        terminal.print_line(text.rstrip())
+        if json:
+            terminal.print_json({"accounts": text})
+        else:
+            terminal.print_line(text.rstrip())
     else:
         bus.write_private(output, text)
         names = nodes.split(",")
         routes = nats_server.routes(config.nats_route_password, names)
         bus.write_private(output.with_name("routes.conf"), routes)
-        _certify(output.parent, [name.rpartition(":")[0] or name for name in names])
+        ends = _certify(output.parent, [name.rpartition(":")[0] or name for name in names])
+        if json:
+            terminal.print_json({"output": str(output), "certificateEnds": ends})
     return 0
 
 
-def _certify(directory: Path, hosts: Sequence[str]) -> None:
-    """Say until when it holds. Raises StateUnusable, CertificateUnusable."""
+def _certify(directory: Path, hosts: Sequence[str]) -> datetime:
+    """Until when it holds, which is said as well. Raises StateUnusable, CertificateUnusable."""
     files = {part: directory / name for part, name in CERTIFICATE_FILES.items()}
     found = {part: file.read_bytes() for part, file in files.items() if file.exists()}
     kept = Certificates(**{"authority_key": b"", **found}) if found.keys() >= {*files} - {"authority_key"} else None
@@ -93,4 +100,6 @@ def _certify(directory: Path, hosts: Sequence[str]) -> None:
         for part, file in files.items():
             bus.write_private(file, getattr(made, part).decode())
     new = "as it was" if made == kept else "new: restart the nodes one at a time"
-    terminal.say(f"The nodes' certificate is {new}. It ends on {certificates.ends(made.nodes):%Y-%m-%d}")
+    ends = certificates.ends(made.nodes)
+    terminal.say(f"The nodes' certificate is {new}. It ends on {ends:%Y-%m-%d}")
+    return ends

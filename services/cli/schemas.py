@@ -8,7 +8,7 @@ in a way that its readers or its old events would trip over: such a change is a 
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -21,6 +21,7 @@ from kronik.events import TYPE_OF, Event
 
 from services.api.app import create_app
 from services.cli import terminal
+from services.infra import slots
 from services.infra.compatibility import breaks, calls_break
 from services.infra.settings import ApiSettings
 from services.log import asyncapi
@@ -82,8 +83,19 @@ def openapi() -> dict[str, Any]:
     """As the API serves it, but for the names of time zones, of which each machine has its own."""
     home = ApiSettings(nats_url="nats://localhost", database_url="postgres://localhost", instance="schemas")
     document: dict[str, Any] = create_app(home).state.openapi
-    document["components"]["schemas"]["ScheduleRequest"]["properties"]["tz"].pop("enum", None)
+    zones = sorted(slots.zones())
+    _leave_out(document, lambda schema: schema.get("enum") == zones)
     return document
+
+
+def _leave_out(node: Any, of: Callable[[dict[str, Any]], bool]) -> None:
+    """The list of values of these schemas."""
+    if isinstance(node, dict):
+        if of(node):
+            del node["enum"]
+        node = list(node.values())
+    for one in node if isinstance(node, list) else ():
+        _leave_out(one, of)
 
 
 def schema_of(event: type[Event], type: str) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def schema_of(event: type[Event], type: str) -> dict[str, Any]:
     }
 
 
-def schemas_command(directory: Path = DIRECTORY, *, check: Check = False) -> int:
+def schemas_command(directory: Path = DIRECTORY, *, check: Check = False, json: terminal.AsJson = False) -> int:
     """Write the JSON Schemas of all events, one file per type, and the AsyncAPI and OpenAPI documents.
 
     Parameters
@@ -112,9 +124,10 @@ def schemas_command(directory: Path = DIRECTORY, *, check: Check = False) -> int
     """
     if not check:
         write(directory)
-        return 0
     names, broken = outdated(directory), incompatible(directory)
-    if broken:
+    if json:
+        terminal.print_json({"directory": str(directory), "outdated": names, "incompatible": broken})
+    elif broken:
         terminal.say(f"needs a new version of the event, or of the API: {'; '.join(broken)}")
     elif names:
         terminal.say(f"not current in {directory}: {', '.join(names)}; run: kronik schemas {directory}")

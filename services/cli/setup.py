@@ -2,6 +2,7 @@
 
 import asyncio
 
+from kronik import subjects
 from msgspec import Struct
 
 from services.cli import terminal
@@ -17,7 +18,7 @@ class MigrateSettings(Struct, frozen=True, kw_only=True):
     database_url: settings.DatabaseUrl
 
 
-def provision_command() -> int:
+def provision_command(*, json: terminal.AsJson = False) -> int:
     """Make the streams on KRONIK_NATS_URL, or bring them to this version's configuration. Safe to repeat.
 
     KRONIK_REPLICAS says how many copies of every event are kept (default 1; 3 in a cluster). Waits up to a minute
@@ -26,6 +27,8 @@ def provision_command() -> int:
     config = settings.read(settings.ProvisionSettings)
     logs.configure("provision", log_format=config.log_format, level=config.log_level)
     asyncio.run(_provision(config))
+    if json:
+        terminal.print_json({"streams": [subjects.STREAM, subjects.LOG_STREAM], "replicas": config.replicas})
     return 0
 
 
@@ -37,10 +40,13 @@ async def _provision(config: settings.ProvisionSettings) -> None:
         await nats_connection.close(connection)
 
 
-def migrate_command() -> int:
+def migrate_command(*, json: terminal.AsJson = False) -> int:
     """Bring the database at KRONIK_DATABASE_URL to this version's tables. Safe to repeat; waits for Postgres."""
     config = settings.read(MigrateSettings)
     applied = asyncio.run(migrations.migrate(config.database_url, wait_s=int(_WAIT_S)))
+    if json:
+        terminal.print_json({"applied": applied})
+        return 0
     for name in applied:
         terminal.say(f"applied {name}")
     terminal.say("the database is up to date")

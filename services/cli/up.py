@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter, validators
 from rich.text import Text
 
@@ -18,7 +19,13 @@ from services.stack.up import Options, Started, up
 PortOption = Annotated[int | None, Parameter(validator=validators.Number(gte=0, lte=65535))]
 
 
-def up_command(*, port: PortOption = None, demo: bool = False, ready_file: Path | None = None) -> int:
+def up_command(
+    *,
+    port: PortOption = None,
+    demo: bool = False,
+    ready_file: Path | None = None,
+    json: terminal.AsJson = False,
+) -> int:
     """Start everything on this machine: NATS, Postgres, scheduler, runner, API, panel and a Heynabo sandbox.
 
     Ctrl-C or SIGTERM stops it all, letting runs finish. Data, secrets and logs are in KRONIK_STATE_DIR (default:
@@ -35,8 +42,14 @@ def up_command(*, port: PortOption = None, demo: bool = False, ready_file: Path 
     """
     logs.configure("up", log_format="console", level="error")
     options = Options(port=port, demo=demo, ready_file=ready_file)
-    asyncio.run(up(options, ready.state_directory(), terminal.say, greet))
+    asyncio.run(up(options, ready.state_directory(), terminal.say, _tell if json else greet))
     return 0
+
+
+def _tell(started: Started) -> None:
+    """One line, once everything answers."""
+    terminal.print_json({**msgspec.to_builtins(started.ready), "signInUrl": started.sign_in_url})
+    sys.stdout.flush()
 
 
 def greet(started: Started) -> None:

@@ -24,9 +24,12 @@ async def until(api: Api, word: str) -> tuple[int, str, str]:
 
 async def test_who_does_not_do_their_part_is_named_and_the_api_goes_on(api: Api, stream: Stream) -> None:
     assert await until(api, "ready") == (200, "ready", "")
+    assert (await api.http.get("/health/ready", params={"everything": "true"})).status_code == 200
     await api.projected(await stream.define())
     status, word, reasons = await until(api, f"no runner serves {JOB}")
     assert (status, word) == (200, "degraded")
+    monitored = await api.http.get("/health/ready", params={"everything": "true"})
+    assert (monitored.status_code, monitored.json()["status"]) == (503, "degraded")
     assert "no scheduler follows the stream (schedules)" in reasons
 
 
