@@ -193,7 +193,7 @@ def test_a_lane_holds_what_ran_what_did_not_and_what_will() -> None:
     slot = Slot(1, "A", NOW - timedelta(hours=3), "missed", "", NOW)
     made = charts.lane("A", "A", [bar(1, 60)], [slot], [NOW + timedelta(minutes=30), NOW + timedelta(days=9)], over, DA)
     assert made.blocks[0].x == pytest.approx(over.at(NOW - timedelta(hours=1)))
-    assert made.rings[0] < made.blocks[0].x < over.at(NOW) < made.dots[0]
+    assert made.rings[0][0] < made.blocks[0].x < over.at(NOW) < made.dots[0]
     assert len(made.dots) == 1
     assert len(charts.ticks(over, DA)) >= 3
 

@@ -14,6 +14,7 @@ from services.api.history.counts import Day
 from services.api.history.overview import Changed
 from services.api.history.queries import DefinedJob, Slot
 from services.api.panel.views.jobs import coming
+from services.api.panel.views.rows import skipped_in_a_line
 from services.api.panel.views.signs import title
 from services.words import events
 from services.words.voice import Voice
@@ -24,13 +25,13 @@ MANY: Final = -1
 
 
 class Cell(Struct, frozen=True):
-    """A job's day. href: its runs in the history, "" where there are none."""
+    """A job's day. skipped: why each slot became no run; href: its runs in the history, "" where there are none."""
 
     ok: int
     partial: int
     failed: int
     open: int
-    skipped: int
+    skipped: tuple[str, ...]
     planned: int
     changes: tuple[str, ...]
     href: str
@@ -82,7 +83,10 @@ def calendar(
     last = last_day(first)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     counts = {(one.day, one.job_type): one for one in counted}
-    missed = Counter((_day(slot.scheduled_for, voice), slot.job_type) for slot in skipped)
+    missed: dict[tuple[date, str], list[str]] = {}
+    for slot in skipped:
+        place = (_day(slot.scheduled_for, voice), slot.job_type)
+        missed.setdefault(place, []).append(skipped_in_a_line(slot, voice))
     planned: dict[tuple[date, str], int] = {}
     for job in jobs:
         planned.update(_planned(job, days, voice))
@@ -98,7 +102,7 @@ def calendar(
             partial=by.PARTIAL if by else 0,
             failed=by.FAILED if by else 0,
             open=by.RUNNING if by else 0,
-            skipped=missed[place],
+            skipped=tuple(missed.get(place, ())),
             planned=planned.get(place, 0),
             changes=tuple(marks.get(place, ())),
             href=_href(day, job_type, voice) if found else "",

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from services.api.history.overview import Bar
 from services.api.history.queries import Slot
+from services.api.panel.views.rows import skipped_in_a_line
 from services.api.panel.views.signs import Kind, kind_of
 from services.words.voice import Voice
 
@@ -94,12 +95,12 @@ class Block(Struct, frozen=True):
 
 
 class Lane(Struct, frozen=True):
-    """A job over time. rings: slots that were skipped; dots: slots to come. All in per cent of the width."""
+    """A job over time. rings: slots that were skipped, by place; dots: slots to come. All in per cent of the width."""
 
     job_type: str
     title: str
     blocks: tuple[Block, ...]
-    rings: tuple[float, ...]
+    rings: tuple[tuple[float, str], ...]
     dots: tuple[float, ...]
     label: str
 
@@ -143,15 +144,17 @@ def lane(
     over: Span,
     voice: Voice,
 ) -> Lane:
-    rings = tuple(dict.fromkeys(over.at(slot.scheduled_for) for slot in skipped if slot.scheduled_for >= over.since))
+    """skipped: the newest first."""
+    rings = {over.at(one.scheduled_for): skipped_in_a_line(one, voice) for one in skipped[::-1]}
     said = _counted(bars, voice)
     if skipped:
         said += ", " + voice.count("%(n)d slot skipped", "%(n)d slots skipped", len(skipped))
+        said += f": {skipped_in_a_line(skipped[0], voice)}"
     return Lane(
         job_type=job_type,
         title=title,
         blocks=tuple(_merged(_block(bar, over) for bar in bars)),
-        rings=rings,
+        rings=tuple((x, why) for x, why in rings.items() if x >= 0),
         dots=tuple(over.at(one) for one in coming if one <= over.until),
         label=f"{title}: {said}",
     )

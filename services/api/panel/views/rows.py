@@ -12,7 +12,7 @@ from services.api.history.queries import JobRun, Slot
 from services.api.panel.views.signs import Sign, error_of, in_a_line, sign, title
 from services.words.events import why_no_run
 from services.words.moments import When
-from services.words.sentences import said
+from services.words.sentences import known
 from services.words.voice import Voice
 
 SHORT_LIMIT: Final = 120
@@ -34,7 +34,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
-    """A slot that did not become a run. why: in short; reason: what was so then."""
+    """A slot that did not become a run. why: in words; reason: as somebody else wrote it, where we don't know it."""
 
     job_type: str
     title: str
@@ -88,8 +88,13 @@ def skipped(slots: Sequence[Slot], definitions: dict[str, JobDefined], voice: Vo
             job_type=slot.job_type,
             title=title(slot.job_type, definitions.get(slot.job_type), voice),
             when=voice.when(slot.scheduled_for),
-            why=why_no_run(slot.outcome, voice),
-            reason=said(slot.reason, voice),
+            why=known(slot.reason, voice) or why_no_run(slot.outcome, voice),
+            reason="" if known(slot.reason, voice) else slot.reason,
         )
         for slot in slots
     ]
+
+
+def skipped_in_a_line(slot: Slot, voice: Voice) -> str:
+    why = known(slot.reason, voice) or f"{why_no_run(slot.outcome, voice)}. {in_a_line(slot.reason, SHORT_LIMIT)}"
+    return f"{voice.moment(slot.scheduled_for)}: {why}"
