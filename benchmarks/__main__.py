@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from benchmarks import appending, history, isolation, machine, reads, running, schedules, stack
+from benchmarks import appending, history, isolation, machine, panel, reads, running, schedules, stack
 from benchmarks.figures import markdown
 
 
@@ -15,6 +15,9 @@ async def measure(quick: bool) -> str:
     figures += await isolation.measure(runs=20 if quick else 200, kills=20 if quick else 200)
     figures += await history.measure(events=30_000 if quick else 1_000_000, requests=200 if quick else 2_000)
     figures += await reads.measure(runs=100_000 if quick else 5_000_000, requests=20 if quick else 200)
+    figures += await panel.crowd(
+        readers=10 if quick else 100, silent=20 if quick else 200, seconds=5 if quick else 30, rate=50
+    )
     figures += await stack.measure(idle_s=5 if quick else 30)
     return "\n".join([*(f"- {line}" for line in machine.lines()), "", markdown(figures), ""])
 

@@ -5,15 +5,13 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 import asyncpg
 import httpx
 import msgspec
 
-from benchmarks import stream
+from benchmarks import panel, stream
 from benchmarks.figures import Figure, latency, rate
-from benchmarks.reads import definition
 from services.api.access import store
 from services.api.history.rebuild import rebuild
 from services.api.history.verify import verify
@@ -37,7 +35,8 @@ async def measure(*, events: int, requests: int) -> list[Figure]:
         verified = time.perf_counter() - begin
         assert not report.differences, "the benchmark's own history is wrong"
         runs = await _copy_rows(database, times=2)
-        pages, shown = await _requests(nats.url, database, requests)
+        pages = await _requests(nats.url, database, requests)
+        shown = await panel.pages(database, stream.JOBS[0], runs, max(3, requests // 20))
     how = f"{events // 3:,} runs of 3 events"
     return [
         rate("projector, catching up", events, projected, "events", how),
@@ -80,25 +79,10 @@ async def _copy_rows(database: str, times: int) -> int:
     return len(rows) * (times + 1)
 
 
-_PAGES: Final = ("/admin/system", "/admin/system/history", "/admin/system/job/{job}", "/admin/system/calendar")
-
-
-async def _page(client: httpx.AsyncClient, path: str, count: int) -> Figure:
-    """How long a page of the panel takes, and what of it goes over the wire."""
-    spans, weight = [], 0
-    for _ in range(max(3, count // 20)):
-        begin = time.perf_counter()
-        answer = await client.get(path, headers={"Accept": "text/html", "Accept-Encoding": "gzip"})
-        spans.append(time.perf_counter() - begin)
-        answer.raise_for_status()
-        weight = answer.num_bytes_downloaded
-    return latency(f"GET {path}", spans, f"{weight / 1000:.1f} kB compressed, {len(spans)} requests one by one")
-
-
-async def _requests(nats_url: str, database: str, count: int) -> tuple[list[float], list[Figure]]:
+async def _requests(nats_url: str, database: str, count: int) -> list[float]:
     connection = await asyncpg.connect(database)
     token = await store.create_token(connection, await store.ensure_admin(connection), "benchmark")
-    defined = [(job, 1, msgspec.json.encode(definition(job)).decode()) for job in stream.JOBS]
+    defined = [(job, 1, msgspec.json.encode(panel.definition(job)).decode()) for job in stream.JOBS]
     announced = "INSERT INTO history.job (job_type, sequence, definition_json) VALUES ($1, $2, $3)"
     await connection.executemany(announced, defined)
     await connection.close()
@@ -113,8 +97,7 @@ async def _requests(nats_url: str, database: str, count: int) -> tuple[list[floa
                 begin = time.perf_counter()
                 (await client.get("/api/admin/job-run", params=query)).raise_for_status()
                 spans.append(time.perf_counter() - begin)
-            shown = [await _page(client, path.format(job=stream.JOBS[0]), count) for path in _PAGES]
-    return spans, shown
+    return spans
 
 
 def _api(nats_url: str, database: str, directory: Path) -> AbstractContextManager[processes.Process]:

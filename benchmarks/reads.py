@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from kronik.events import JobDefined, RetryPolicy
 
+from benchmarks import panel
 from benchmarks.figures import Figure, latency, rate
 from services.api.commands import bulk
 from services.api.history import counts, export, overview, queries, schema
@@ -32,7 +32,8 @@ async def measure(*, runs: int, requests: int) -> list[Figure]:
         await fill(database, runs)
         async with _pool(database) as pool:
             figures = [await _asked(pool, what, ask, requests) for what, ask in questions(runs)]
-            return [*figures, *[await _exported(pool, format, runs) for format in ("csv", "jsonl")]]
+            figures += [await _exported(pool, format, runs) for format in ("csv", "jsonl")]
+        return [*figures, *await panel.pages(database, _JOBS[0], runs, max(3, requests // 10))]
 
 
 def _pool(database: str) -> "asyncpg.Pool[asyncpg.Record]":
@@ -54,7 +55,7 @@ async def fill(database: str, runs: int) -> None:
         *(term_of("month", "2026-10"), term_of("order", "0")),
         timeout=None,
     )
-    defined = [(job, 1, msgspec.json.encode(definition(job)).decode()) for job in _JOBS]
+    defined = [(job, 1, msgspec.json.encode(panel.definition(job)).decode()) for job in _JOBS]
     await connection.executemany("INSERT INTO job (job_type, sequence, definition_json) VALUES ($1, $2, $3)", defined)
     for ddl in (schema.KEYS_DDL, schema.INDEXES_DDL, schema.statement("fill_tally"), schema.TALLY_DDL):
         await connection.execute(ddl, timeout=None)
@@ -62,20 +63,6 @@ async def fill(database: str, runs: int) -> None:
     for table in ("run", "param", "tally"):
         await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=None)  # as Postgres does it by itself
     await connection.close()
-
-
-def definition(job_type: str) -> JobDefined:
-    return JobDefined(
-        job_type=job_type,
-        title={},
-        description="",
-        params_schema={},
-        result_schema={},
-        schedule=None,
-        timeout_ms=1000,
-        retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
-        concurrency=1,
-    )
 
 
 Ask = Callable[["asyncpg.Pool[asyncpg.Record]"], Awaitable[Any]]

@@ -16,6 +16,8 @@ from services.api.pulse import Pulse
 from services.infra.clock import monotonic_s
 
 _STATE_S = 2.0
+_LOOK_S = 0.5
+"""How long a trouble may wait to be told, or its end."""
 
 
 @get(
@@ -41,12 +43,12 @@ async def _messages(
     """`runs` is null where too many changed to be named. The state also keeps proxies from hanging up."""
     yield ServerSentEventMessage(comment="listening", retry=1000, data=None)
     yield _state(pulse)
-    told = monotonic_s()
+    told, trouble = monotonic_s(), pulse.beat.trouble
     async with admitted(request, stop) as ended:
-        async for change in changes.follow(ended, beat_s=_STATE_S):
-            if monotonic_s() - told >= _STATE_S:
+        async for change in changes.follow(ended, beat_s=_LOOK_S):
+            if monotonic_s() - told >= _STATE_S or pulse.beat.trouble != trouble:
                 yield _state(pulse)
-                told = monotonic_s()
+                told, trouble = monotonic_s(), pulse.beat.trouble
             if change is not None:
                 data = msgspec.json.encode(change).decode()
                 yield ServerSentEventMessage(event="run", id=str(change.position), data=data)

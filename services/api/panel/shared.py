@@ -16,7 +16,7 @@ NAME: Final = f"\ue000{secrets.token_hex(8)}\ue000"
 """Nobody can write it who does not know it."""
 REFRESH: Final = "x-kronik-refresh"
 
-_FRESH_S: Final = 0.4
+_FRESH_S: Final = 0.25
 _KEPT: Final = 64
 
 Key = tuple[str, ...]

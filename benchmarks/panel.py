@@ -1,0 +1,233 @@
+"""The panel: how long its pages take and what they weigh, and whether a crowd before it sees what is so."""
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import psutil
+from kronik import subjects
+from kronik.events import AnyEvent, Completed, JobDefined, RetryPolicy, Started, Triggered
+
+from benchmarks.figures import Figure, latency, percentile
+from services.api.access import store
+from services.infra.clock import SystemClock
+from services.log import connection as nats_connection
+from services.log.append import Appended, EventLog, Expected
+from services.log.provision import provision
+from tests import processes, servers
+
+_PAGES: Final = (
+    *("", "/history", "/history?unresolved=1", "/history?job={job}", "/job/{job}", "/job/{job}/run", "/run/{run}"),
+    *("/calendar", "/journal", "/truth", "/access", "/bulk/new?job={job}&status=FAILED&text=disk+77"),
+)
+_QUIET_S: Final = 0.5
+"""As live.js: so long between two refreshes of a page."""
+_AT: Final = re.compile(rb'data-at="(\d+)"')
+
+
+async def pages(database: str, job: str, runs: int, count: int) -> list[Figure]:
+    """Each page so many times, by an admin; database: of a history with so many runs, of which no stream is there."""
+    token, last = await _admitted(database)
+    with servers.nats() as nats:
+        connection = await nats_connection.connect(nats.url, "benchmark")
+        await provision(connection, replicas=1)
+        await nats_connection.close(connection)
+        return await _pages(nats.url, database, token, (job, last), runs, count)
+
+
+async def _pages(
+    nats_url: str, database: str, token: str, shown: tuple[str, int], runs: int, count: int
+) -> list[Figure]:
+    job, last = shown
+    with _api(nats_url, database) as (_, address):
+        headers = {"Authorization": f"Bearer {token}", "Accept": "text/html", "Accept-Encoding": "gzip"}
+        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+            paths = [f"/admin/system{path.format(job=job, run=last)}" for path in _PAGES]
+            return [await _page(client, path, runs, count) for path in paths]
+
+
+def definition(job_type: str) -> JobDefined:
+    """As plain as can be."""
+    return JobDefined(
+        job_type=job_type,
+        title={},
+        description="",
+        params_schema={},
+        result_schema={},
+        schedule=None,
+        timeout_ms=1000,
+        retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
+        concurrency=1,
+    )
+
+
+async def _page(client: httpx.AsyncClient, path: str, runs: int, count: int) -> Figure:
+    spans, weight = [], 0
+    for number in range(count + 1):
+        begin = time.perf_counter()
+        answer = await client.get(path)
+        answer.raise_for_status()
+        weight = answer.num_bytes_downloaded
+        if number:
+            spans.append(time.perf_counter() - begin)
+    named = re.sub(r"\d{4,}", "…", path)
+    return latency(f"GET {named}", spans, f"{runs:,} runs; {weight / 1000:.1f} kB compressed, {count} times")
+
+
+async def crowd(*, readers: int, silent: int, seconds: float, rate: int) -> list[Figure]:
+    """So many open pages, and sessions that never read what they are told, while so many runs a second happen."""
+    with servers.nats() as nats, servers.postgres(durable=True) as postgres:
+        connection = await nats_connection.connect(nats.url, "benchmark")
+        await provision(connection, replicas=1)
+        log = EventLog(connection, SystemClock(), "/kronik/benchmark")
+        await _append(log, subjects.definition("BENCH_A"), definition("BENCH_A"))
+        database = postgres.create_database()
+        token, _ = await _admitted(database)
+        with _api(nats.url, database) as (process, address):
+            async with _silent(address, token, silent):
+                figures = await _watched(log, process, address, token, readers, seconds, rate)
+        await nats_connection.close(connection)
+    whom = f"{readers} pages open, {silent} sessions that never read, {rate} runs/s for {seconds:g} s"
+    return [Figure(what, value, whom) for what, value in figures]
+
+
+async def _watched(
+    log: EventLog, process: processes.Process, address: str, token: str, readers: int, seconds: float, rate: int
+) -> list[tuple[str, str]]:
+    appended: list[float] = [time.perf_counter()] * 10
+    late: list[float] = []
+    seen = [asyncio.create_task(_read(address, token, number, appended, late)) for number in range(readers)]
+    memory: list[int] = []
+    measuring = asyncio.create_task(_measure(process.pid, memory))
+    await asyncio.sleep(2)
+    await _happen(log, appended, seconds, rate)
+    await asyncio.sleep(2)
+    for task in (measuring, *seen):
+        task.cancel()
+    await asyncio.gather(measuring, *seen, return_exceptions=True)
+    third = max(1, len(memory) // 3)
+    begin, end = (sorted(part)[len(part) // 2] / 2**20 for part in (memory[third : 2 * third], memory[-third:]))
+    p50, p99, most = (percentile(late, percent) for percent in (50, 99, 100))
+    return [
+        ("an open page, behind the stream at most", f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {most:.2f} s"),
+        ("the API's memory meanwhile", f"{begin:.0f} MiB, at the end {end:.0f} MiB"),
+    ]
+
+
+async def _happen(log: EventLog, appended: list[float], seconds: float, rate: int) -> None:
+    """Runs, one after the other at this rate; appended: when each event of the stream was."""
+
+    async def one() -> None:
+        run_id = await _append(log, subjects.trigger("BENCH_A", "cron"), Triggered())
+        _note(appended, run_id)
+        last = 0
+        for type, event in (("started", Started(1, "bench-0001", 600_000)), ("completed", Completed(1, {"n": 1}))):
+            last = await _append(log, subjects.run_event("BENCH_A", run_id, type), event, last)
+            _note(appended, last)
+
+    begin, running = time.perf_counter(), set()
+    for number in range(int(seconds * rate)):
+        await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
+        task = asyncio.create_task(one())
+        running.add(task)
+        task.add_done_callback(running.discard)
+    await asyncio.gather(*running)
+
+
+async def _append(log: EventLog, subject: str, event: AnyEvent, last: int = 0) -> int:
+    """Where it stands. last: where the one before it of its aggregate does."""
+    aggregate = subjects.aggregate(subject)
+    expected = Expected(aggregate, last) if aggregate else None
+    appended = await log.append(subject, event, id=uuid.uuid4().hex, expected=expected)
+    assert isinstance(appended, Appended)
+    return appended.sequence
+
+
+def _note(appended: list[float], sequence: int) -> None:
+    appended.extend([time.perf_counter()] * (sequence + 1 - len(appended)))
+
+
+async def _read(address: str, token: str, number: int, appended: list[float], late: list[float]) -> None:
+    """An open page: told of news it asks again, twice a second at most; late: how old what it lacked had become."""
+    headers = {"Authorization": f"Bearer {token}", "X-Kronik-Refresh": "1", "Accept-Encoding": "gzip"}
+    path = ("/admin/system", "/admin/system/history", "/admin/system/job/BENCH_A")[number % 3]
+    news, shown = asyncio.Event(), 0
+    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+        listening = asyncio.create_task(_listen(client, news))
+        try:
+            while True:
+                await news.wait()
+                news.clear()
+                answer = await client.get(path, headers={"Accept": "text/html"})
+                position = int((_AT.search(answer.content) or [b"", b"0"])[1])
+                if position > shown > 0 and shown + 1 < len(appended):
+                    late.append(time.perf_counter() - appended[shown + 1])
+                shown = max(shown, position)
+                await asyncio.sleep(_QUIET_S)
+        finally:
+            listening.cancel()
+
+
+async def _listen(client: httpx.AsyncClient, news: asyncio.Event) -> None:
+    async with client.stream("GET", "/api/admin/events", timeout=None) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("event: run"):
+                news.set()
+
+
+async def _measure(pid: int, memory: list[int]) -> None:
+    process = psutil.Process(pid)
+    while True:
+        memory.append(process.memory_info().rss)
+        await asyncio.sleep(0.5)
+
+
+@contextlib.asynccontextmanager
+async def _silent(address: str, token: str, count: int) -> AsyncIterator[None]:
+    """So many event streams that were asked for, and of which nothing is read."""
+    place = urlsplit(address)
+    asked = f"GET /api/admin/events HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    held = []
+    for _ in range(count):
+        reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=1)
+        writer.write(asked.encode())
+        held.append((reader, writer))
+    yield
+    for _, writer in held:
+        writer.close()
+
+
+async def _admitted(database: str) -> tuple[str, int]:
+    """A token of an admin, and the newest run that failed."""
+    connection = await asyncpg.connect(database)
+    token = await store.create_token(connection, await store.ensure_admin(connection), f"benchmark {uuid.uuid4()}")
+    last = await connection.fetchval("SELECT max(id) FROM history.run")
+    await connection.close()
+    return token, last or 0
+
+
+@contextmanager
+def _api(nats_url: str, database: str) -> Iterator[tuple[processes.Process, str]]:
+    """With its address."""
+    with TemporaryDirectory() as directory:
+        file = Path(directory) / "port"
+        settings = {"nats_url": nats_url, "database_url": database, "port": "0", "api_port_file": str(file)}
+        with processes.service("api", ready="", **settings) as process:
+            process.wait_for_log("api_ready", within_s=120)
+            yield process, f"http://127.0.0.1:{file.read_text().strip()}"
+
+
+if __name__ == "__main__":
+    for figure in asyncio.run(crowd(readers=100, silent=200, seconds=20, rate=50)):
+        print(json.dumps([figure.what, figure.value, figure.how]), flush=True)
