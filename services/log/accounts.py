@@ -122,7 +122,11 @@ def _run_events(*names: str) -> tuple[str, ...]:
 PARTS: Mapping[str, Part] = {
     PROVISIONER: Part(
         publish=("jobs.service.*",),
-        calls=(*_LOOK, *_READ, Call("STREAM.CREATE.*"), Call("STREAM.UPDATE.*")),
+        calls=(
+            *_LOOK,
+            *_READ,
+            *(Call(f"STREAM.{verb}.{name}") for verb in ("CREATE", "UPDATE") for name in (_STREAM, _LOG)),
+        ),
     ),
     API: Part(
         publish=("jobs.trigger.*.admin", "jobs.refused.*.admin", *_run_events("cancel_requested"), "jobs.schedule.*"),

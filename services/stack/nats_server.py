@@ -25,6 +25,8 @@ jetstream {{
   sync_interval: always
   # Not a share of what is free at start: a full disk is reported by the write that meets it.
   max_file_store: 1TB
+  # Whoever may publish may begin batches, and of the usual 50 none would be left for a slot and its trigger.
+  limits: {{ batch: {{ max_inflight_per_stream: 500, timeout: "2s" }} }}
 }}
 
 {accounts}

@@ -12,6 +12,7 @@ from typing import Any
 import nats
 import pytest
 from kronik import subjects
+from kronik.events import SlotFired, Triggered
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import Error as JetStreamError
@@ -20,7 +21,7 @@ from services.infra.clock import SystemClock
 from services.log import accounts
 from services.log import connection as nats_connection
 from services.log.accounts import ADMINISTRATOR, API, ARCHIVIST, OPERATOR, PROVISIONER, RUNNER, SCHEDULER, SYSTEM
-from services.log.append import EventLog
+from services.log.append import Entry, EventLog, Expected
 from services.log.presence import Beat, Presence, Served, say
 from services.log.provision import provision
 from tests import servers
@@ -66,6 +67,11 @@ DESTRUCTION = (
     "$JS.API.CONSUMER.DELETE.JOBS.history-a",
     "$JS.API.CONSUMER.LEADER.STEPDOWN.JOBS.runner-A",
     "$JS.API.CONSUMER.PAUSE.JOBS.runner-A",
+    "$JS.API.CONSUMER.UNPIN.JOBS.runner-A",
+    "$JS.API.CONSUMER.RESET.JOBS.runner-A",
+    "$JS.API.STREAM.CREATE.MIRROR",
+    "$JS.API.STREAM.UPDATE.OTHER",
+    "$JS.API.META.LEADER.STEPDOWN",
     "$JS.API.ACCOUNT.PURGE.KRONIK",
     "$JS.ACK.JOBS.runner-A.1.1.1.1.0",
     # What an account makes of a call of its own, said by a client.
@@ -246,6 +252,36 @@ async def test_a_push_consumer_delivers_nothing_that_is_stored_or_obeyed(bus: Bu
     assert await bus.created() == created
     # A live message brings the subject that it was stored under: who listens for `stored.` can tell.
     assert [subject for subject in heard if subject.startswith("stored.")] == []
+
+
+async def test_where_a_message_is_traced_to_nothing_arrives_that_its_sender_may_not_write(bus: Bus) -> None:
+    """nats-server tells of a message's way on whatever subject its header names (`Nats-Trace-Dest`)."""
+    asks = [*MAY_ASK, "jobs.trigger.A.crm", "joblog.A.1", "jobs.schedule.A", "jobs.slot.A.missed", "jobs.service.crm"]
+    created = await bus.created()
+    for name in EVERYBODY:
+        before = await bus.stored()
+        for ask, traced_to in itertools.product(asks, (*WRITERS, *DESTRUCTION)):
+            if name not in WRITERS.get(traced_to, ()):
+                headers = {"Nats-Trace-Dest": traced_to}
+                await bus.users[name].connection.publish(ask, b"", headers=headers)
+                await bus.users[name].connection.publish(ask, b"", headers={**headers, "Nats-Trace-Only": "true"})
+        await bus.users[name].settled()
+        after = await bus.stored()
+        changed = {subject for subject in {*before, *after} if after.get(subject) != before.get(subject)}
+        assert all(name in WRITERS[subject] for subject in changed), (name, changed)
+    assert await bus.created() == created
+
+
+async def test_batches_that_nobody_ends_keep_no_slot_from_its_trigger(bus: Bus) -> None:
+    """Of nats-server's own fifty at a time a service could hold all."""
+    crm, batch = bus.users[CRM].connection, {"Nats-Batch-Sequence": "1"}
+    for number in range(60):
+        await crm.request("jobs.trigger.A.crm", b"", headers={"Nats-Batch-Id": f"open-{number}", **batch}, timeout=5)
+    log = EventLog(bus.users[SCHEDULER].connection, SystemClock(), "/kronik/test")
+    at = datetime(2026, 11, 27, tzinfo=UTC)
+    slot = Entry("jobs.slot.A.fired", SlotFired(scheduled_for=at), "slot", Expected("jobs.slot.A.*", 0))
+    run = Entry("jobs.trigger.A.cron", Triggered(scheduled_for=at), "run")
+    assert isinstance(await log.append_unit([slot, run], patience_s=1), tuple)
 
 
 async def test_orders_to_destroy_are_refused(bus: Bus) -> None:
