@@ -48,8 +48,8 @@ faults: $(STAMP) ## Inflict every fault as often as docs/reliability.md says (an
 soak: $(STAMP) ## Random faults under random load: make soak MINUTES=10
 	$(BIN)/python -m tests.faults --soak $(or $(MINUTES),10) $(ARGS)
 
-bench: $(STAMP) ## Measure this machine
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(STAMP) ## Measure this machine; with PEERS=1 other job libraries beside it
+	$(BIN)/python -m benchmarks $(if $(PEERS),--peers) $(ARGS)
 
 screens: $(STAMP) ## Every page of the panel in one contact sheet: build/screens/sheet.html
 	$(BIN)/python -m tests.panel.screens $(ARGS)
