@@ -19,6 +19,7 @@ from services.api.panel.pages.then import AsOf, moment_in, then_of
 from services.api.panel.rendering import render
 from services.api.panel.views import charts, jobs, rows, verdict
 from services.api.panel.views.charts import Lanes
+from services.api.panel.views.jobs import Card
 from services.api.panel.views.signs import title
 from services.api.panel.views.verdict import PERIODS, Period
 from services.api.past import History
@@ -75,7 +76,7 @@ async def system(
         then=then,
         scrubs=True,
         verdict=said,
-        lanes=await _lanes(pool, known, skipped, start, moment, voice),
+        lanes=await _lanes(pool, _ordered(known, cards), skipped, start, moment, voice),
         cards=cards,
         drawn=len(cards) <= jobs.DRAWN,
         rows=rows.rows(latest, definitions, voice),
@@ -89,6 +90,12 @@ async def system(
         again_all=f"{HOME}/bulk/new?unresolved=1&from={said.from_}",
         key=uuid.uuid4().hex,
     )
+
+
+def _ordered(known: list[DefinedJob], cards: list[Card]) -> list[DefinedJob]:
+    """As the jobs below them."""
+    place = {card.job_type: number for number, card in enumerate(cards)}
+    return sorted(known, key=lambda job: place[job.definition.job_type])
 
 
 async def _lanes(

@@ -17,6 +17,7 @@ from services.api.panel.views.jobs import coming
 from services.api.panel.views.rows import skipped_in_a_line
 from services.api.panel.views.signs import title
 from services.words import events
+from services.words.moments import When
 from services.words.voice import Voice
 
 _PLANNED: Final = 200
@@ -52,6 +53,15 @@ class CalendarDay(Struct, frozen=True):
     cells: tuple[Cell, ...]
 
 
+class Mark(Struct, frozen=True):
+    """A change of a job's schedule."""
+
+    when: When
+    job_type: str
+    title: str
+    text: str
+
+
 class Calendar(Struct, frozen=True):
     """before, after: the months around it, for programs; earlier, later: the same in words."""
 
@@ -62,6 +72,7 @@ class Calendar(Struct, frozen=True):
     later: str
     jobs: tuple[tuple[str, str], ...]
     days: tuple[CalendarDay, ...]
+    marks: tuple[Mark, ...]
 
 
 def last_day(first: date) -> date:
@@ -117,7 +128,14 @@ def calendar(
         later=format_date(last + timedelta(days=1), "MMMM", locale=voice.language.locale),
         jobs=tuple((job.definition.job_type, title(job.definition.job_type, job.definition, voice)) for job in jobs),
         days=tuple(_calendar_day(day, tuple(cell(day, one) for one in types), voice) for day in days),
+        marks=tuple(_mark(one, jobs, voice) for one in changes if one.job_type in types),
     )
+
+
+def _mark(one: Changed, jobs: Sequence[DefinedJob], voice: Voice) -> Mark:
+    definition = next((job.definition for job in jobs if job.definition.job_type == one.job_type), None)
+    text = events.told(one.change, voice).text
+    return Mark(voice.when(one.changed_at), one.job_type, title(one.job_type, definition, voice), text)
 
 
 def _calendar_day(day: date, cells: tuple[Cell, ...], voice: Voice) -> CalendarDay:

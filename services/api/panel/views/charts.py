@@ -39,6 +39,14 @@ class Strip(Struct, frozen=True):
     usual_y: float | None
     label: str
 
+    @property
+    def paths(self) -> list[tuple[Kind, str]]:
+        """The bars by kind, each kind as one path: many jobs have thousands of bars."""
+        found: dict[Kind, list[str]] = {}
+        for one in self.columns:
+            found.setdefault(one.kind, []).append(f"M{one.x:g} {one.y:g}h{_WIDE}v{one.height:g}h-{_WIDE}z")
+        return [(kind, "".join(bars)) for kind, bars in found.items()]
+
 
 def usual_ms(bars: Sequence[Bar]) -> int | None:
     """What a run of this job usually takes: the median of those that completed."""
