@@ -15,7 +15,7 @@ from services.api.panel.pages.asking import HOME, Asked, definitions_of, voice_o
 from services.api.panel.pages.then import AsOf, moment_in, then_of
 from services.api.panel.rendering import render
 from services.api.panel.views import filters, rows
-from services.api.panel.views.signs import title
+from services.api.panel.views.moment import read
 from services.api.past import History
 from services.words.voice import Voice
 
@@ -37,7 +37,10 @@ async def history(
     then, voice = await then_of(past, as_of, await voice_of(request, pool, past.log.clock))
     moment = moment_in(then)
     definitions = definitions_of(await queries.jobs(pool, moment))
-    given = list(request.query_params.multi_items())
+    given = [
+        (name, read(value, voice) if name in ("from", "to") else value)
+        for name, value in request.query_params.multi_items()
+    ]
     wanted, bad = filters.read(given)
     unknown = await _unknown(pool, wanted)
     place = Place(after, "newer") if after else Place(before) if before else None
@@ -53,14 +56,13 @@ async def history(
         then=then,
         scrubs=True,
         rows=rows.rows(found.runs, definitions, voice),
-        titles=sorted((title(job_type, one, voice), job_type) for job_type, one in definitions.items()),
-        wanted=wanted,
-        statuses=[
-            (status, filters.said_status(status, voice)) for status in ("RUNNING", "SUCCESS", "PARTIAL", "FAILED")
-        ],
+        form=filters.form(wanted, definitions, voice),
         chips=filters.chips(HISTORY, wanted, definitions, voice),
-        kept=[one for one in query if one[0] not in ("job", "status", "text", "unresolved")],
-        wrong=[*filters.wrong(bad, given, voice), *(_no_job(one, voice) for one in unknown)],
+        wrong=[
+            *filters.wrong(bad, given, voice),
+            *filters.strange(given, voice),
+            *(_no_job(one, voice) for one in unknown),
+        ],
         count=voice.number(counted.count),
         exact=counted.exact,
         newest=filters.address(HISTORY, query) if place else None,

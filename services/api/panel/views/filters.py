@@ -4,6 +4,7 @@ A page's address has short names for some parts, `job=A&by=CRON`; the filter its
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -19,7 +20,34 @@ Query = Sequence[tuple[str, str]]
 
 ALIASES: Final = {"job": "jobType", "by": "triggeredBy"}
 _SHORT: Final = {long: short for short, long in ALIASES.items()}
+_OF_PAGES: Final = frozenset({"before", "after", "asOf", "lang", "command", "key"})
+STATUSES: Final = ("RUNNING", "SUCCESS", "PARTIAL", "FAILED")
+PHASES: Final = ("queued", "executing", "retrying", "finished")
 _TRUE: Final = {"1": "true", "0": "false"}
+
+
+class Choice(Struct, frozen=True):
+    """A list of the form. options: value, text, whether it is chosen; the first chooses nothing."""
+
+    name: str
+    label: str
+    options: tuple[tuple[str, str, bool], ...]
+
+
+class Form(Struct, frozen=True, kw_only=True):
+    """choices, text, unresolved: what is asked for as a rule; more, since, until: the rest, open where it is used.
+
+    kept: parts that have no field, or several values.
+    """
+
+    choices: tuple[Choice, ...]
+    text: str
+    unresolved: bool
+    more: tuple[Choice, ...]
+    since: str
+    until: str
+    is_open: bool
+    kept: tuple[tuple[str, str], ...]
 
 
 class Chip(Struct, frozen=True):
@@ -27,6 +55,54 @@ class Chip(Struct, frozen=True):
 
     text: str
     without: str
+
+
+def form(wanted: RunFilter, definitions: Mapping[str, JobDefined], voice: Voice) -> Form:
+    jobs = sorted((title(job_type, one, voice), job_type) for job_type, one in definitions.items())
+    whos = [(who, voice.who(who)) for who in ("CRON", *(f"ADMIN:{id}" for id in voice.names))]
+    say = voice.text
+    choices = (
+        _choice("job", say("Job"), say("All jobs"), [(job_type, text) for text, job_type in jobs], wanted.job_types),
+        _choice("status", say("Status"), say("All"), [(s, said_status(s, voice)) for s in STATUSES], wanted.statuses),
+    )
+    more = (
+        _choice("phase", say("Phase"), say("All"), [(one, _phase(one, voice)) for one in PHASES], wanted.phases),
+        _choice("by", say("Asked for"), say("by anybody"), whos, wanted.triggered_by),
+    )
+    shown = {one.name for one in (*choices, *more) if any(chosen for _, _, chosen in one.options)}
+    return Form(
+        choices=choices,
+        text=wanted.text or "",
+        unresolved=bool(wanted.unresolved),
+        more=more,
+        since=_local(wanted.since, voice),
+        until=_local(wanted.until, voice),
+        is_open=bool(wanted.phases or wanted.triggered_by or wanted.since or wanted.until),
+        kept=tuple(
+            (name, value)
+            for name, value in written(wanted)
+            if name not in shown | {"text", "from", "to"} and (name, value) != ("unresolved", "true")
+        ),
+    )
+
+
+def _choice(name: str, label: str, any_: str, options: Sequence[tuple[str, str]], wanted: Sequence[str]) -> Choice:
+    chosen = wanted[0] if len(wanted) == 1 else None
+    return Choice(name, label, (("", any_, False), *((value, text, value == chosen) for value, text in options)))
+
+
+def _local(instant: datetime | None, voice: Voice) -> str:
+    """As a browser's field for date and time has it, by the panel's clock."""
+    return f"{instant.astimezone(voice.zone):%Y-%m-%dT%H:%M}" if instant else ""
+
+
+def strange(query: Query, voice: Voice) -> list[str]:
+    """Names in the address that are no part of a filter, nor of any page, each in a sentence."""
+    return [
+        voice.text("“%(name)s” is nothing that can be looked for.", name=name[:80])
+        for name, _ in query
+        if not run_filter.is_part(ALIASES.get(name, name)) and name not in _OF_PAGES
+    ]
 
 
 def read(query: Query) -> tuple[RunFilter, list[BadPart]]:
@@ -84,12 +160,16 @@ def _said(name: str, value: str, definitions: Mapping[str, JobDefined], voice: V
         case "text":
             return voice.text("with “%(text)s”", text=value)
         case "from":
-            return voice.text("from %(when)s", when=value)
+            return voice.text("from %(when)s", when=_when(value, voice))
         case "to":
-            return voice.text("until %(when)s", when=value)
+            return voice.text("until %(when)s", when=_when(value, voice))
         case "rerunOf":
             return voice.text("reruns of run %(id)s", id=value)
     return f"{name.removeprefix('param.')} = {value}"
+
+
+def _when(instant: str, voice: Voice) -> str:
+    return voice.moment(datetime.fromisoformat(instant))
 
 
 def said_status(value: str, voice: Voice) -> str:

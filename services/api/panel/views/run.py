@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from kronik import in_force
@@ -22,6 +22,7 @@ from msgspec import Struct
 from services.api.history.overview import Neighbours
 from services.api.history.queries import DefinedJob, JobRun
 from services.api.job_log import Line
+from services.api.panel.views.filters import address
 from services.api.panel.views.rows import result_of
 from services.api.panel.views.signs import Sign, error_of, sign, title
 from services.infra.schedule_words import in_words
@@ -30,6 +31,8 @@ from services.words.events import Told
 from services.words.figures import Figure
 from services.words.moments import When
 from services.words.voice import Voice
+
+_PARAM_LIMIT: Final = 80
 
 
 class Fact(Struct, frozen=True):
@@ -61,7 +64,8 @@ class Moment(Struct, frozen=True):
 class RunView(Struct, frozen=True, kw_only=True):
     """Everything the page of one run says, but for its events and its log.
 
-    why_queued: what it waits for, while it waits. usual: what such a run usually takes.
+    alike: its params, and where the runs are that had the same. why_queued: what it waits for, while it waits.
+    usual: what such a run usually takes.
     """
 
     id: int
@@ -79,6 +83,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning, ...]
     warnings_left_out: int
     params: str
+    alike: tuple[tuple[str, str], ...]
     reruns: tuple[int, ...]
     before: int | None
     after: int | None
@@ -114,12 +119,28 @@ def run_view(
         warnings=tuple(run.warnings),
         warnings_left_out=max(0, run.warning_count - len(run.warnings)),
         params="" if bytes(run.params) == b"{}" else indented(bytes(run.params)),
+        alike=tuple(_alike(run)),
         reruns=near.reruns,
         before=near.before,
         after=near.after,
         can_cancel=run.status == "RUNNING" and run.cancel_requested_by is None,
         finished=run.status != "RUNNING",
     )
+
+
+def _alike(run: JobRun) -> Iterable[tuple[str, str]]:
+    """Of each param that is no object or array: `month = 2026-10`."""
+    try:
+        params = msgspec.json.decode(run.params, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        return
+    for name, value in params.items():
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        if not isinstance(value, dict | list) and 0 < len(text) <= _PARAM_LIMIT and len(name) <= _PARAM_LIMIT:
+            yield (
+                f"{name} = {text}",
+                address("/admin/system/history", [("job", run.job_type), (f"param.{name}", text)]),
+            )
 
 
 def _took(run: JobRun, voice: Voice) -> str:
