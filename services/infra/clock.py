@@ -24,7 +24,8 @@ class SystemClock:
         self._offset_file = offset_file
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset()
+        now = datetime.now(UTC)
+        return now if self._offset_file is None else now + self.offset()
 
     def offset(self) -> timedelta:
         """How far it is from the machine's: the rehearsal's part of it."""

@@ -125,7 +125,7 @@ class EventLog:
         while True:
             answer = await self._commit(unit)
             if answer is not None and not answer.duplicate:
-                return tuple(Appended(sequence) for sequence in answer.sequences)
+                return tuple([Appended(sequence) for sequence in answer.sequences])
             settled = await self._settle(entries, answer)
             if isinstance(settled, _Taken):
                 unit = (self._by_id(entries[0], f"{entries[0].id}~{settled.sequence}"),)
@@ -143,8 +143,8 @@ class EventLog:
         """The stream knows a repeat of it by what it expects; of one event that expects nothing, by its id."""
         if len(entries) == 1 and entries[0].expected is None:
             return (self._by_id(entries[0], entries[0].id),)
-        assert any(entry.expected for entry in entries), "a repeat would be stored twice"
-        return tuple(self._by_expectation(entry) for entry in entries)
+        assert entries[0].expected or any(entry.expected for entry in entries), "a repeat would be stored twice"
+        return tuple([self._by_expectation(entry) for entry in entries])
 
     def _by_id(self, entry: Entry, id: str) -> Message:
         assert subjects.aggregate(entry.subject) is None, "without an expectation it would be no event"
@@ -208,7 +208,7 @@ class EventLog:
 
     async def _commit(self, unit: Unit) -> Stored | None:
         """None where the answer needs a look at the aggregate, or none came. Raises LogRefused, TooLarge, LogClosed."""
-        largest = max(len(message.body) for message in unit)
+        largest = max([len(message.body) for message in unit])
         if largest > self.connection.max_payload - _HEADERS_ROOM:
             # It would be refused, and with it all that go out in its company.
             raise TooLarge(

@@ -25,12 +25,14 @@ from nats.errors import Error as NatsError
 
 from services.infra.failpoints import failpoint
 from services.log.protocol import EXPECTED, EXPECTED_FILTER
+from services.log.sending import publication, send
 
 WORTH: Final = 16
 """From so many waiting messages on a batch is faster than as many requests in flight."""
 _BATCH: Final = 1_000
 _BATCH_BYTES: Final = 4_000_000
 _BATCHES_IN_FLIGHT: Final = 2
+_COMMIT: Final = {"Nats-Batch-Commit": "1"}
 _ANSWER_WITHIN_S: Final = 4.0
 _ATOMIC_SINCE: Final = (2, 15, 1)
 """Older servers let a wrong expectation pass in a batch (nats-server #8377)."""
@@ -115,10 +117,11 @@ class Committer:
     def _launch(self) -> None:
         self._launching = False
         while self._waiting:
-            if self._messages >= WORTH and self._batches < _BATCHES_IN_FLIGHT and self._wire.atomic:
+            many = self._messages >= WORTH and self._wire.atomic
+            if many and self._batches < _BATCHES_IN_FLIGHT:
                 self._batches += 1
                 self._start(self._batch(self._take()))
-            elif self._alone < WORTH:
+            elif not many and self._batches == 0 and self._alone < WORTH:
                 self._alone += 1
                 first = self._waiting.popleft()
                 self._messages -= len(first.unit)
@@ -250,15 +253,18 @@ class NatsWire:
         failpoint("before_batch")
         batch = uuid.uuid4().hex
         try:
-            for number, message in enumerate(messages[:-1], 1):
-                await self._connection.publish(
-                    message.subject, message.body, headers=_in_batch(message, batch, number, commit=False)
-                )
+            await send(
+                self._connection,
+                [
+                    publication(message.subject, message.body, _in_batch(message, batch, number))
+                    for number, message in enumerate(messages[:-1], 1)
+                ],
+            )
         except ConnectionClosedError:
             return Closed()
         except NatsError:
             return None
-        answer = await self._request(messages[-1], _in_batch(messages[-1], batch, len(messages), commit=True))
+        answer = await self._request(messages[-1], {**_in_batch(messages[-1], batch, len(messages)), **_COMMIT})
         failpoint("after_batch")
         return answer
 
@@ -281,9 +287,8 @@ class NatsWire:
         return Stored(tuple(range(ack.seq - ack.count + 1, ack.seq + 1)), ack.duplicate) if ack.stream else None
 
 
-def _in_batch(message: Message, batch: str, number: int, *, commit: bool) -> dict[str, str]:
-    headers = {**message.headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-    return {**headers, "Nats-Batch-Commit": "1"} if commit else headers
+def _in_batch(message: Message, batch: str, number: int) -> dict[str, str]:
+    return {**message.headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
 
 
 def expecting(filter: str, sequence: int) -> dict[str, str]:

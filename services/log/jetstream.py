@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
+from services.log.sending import publication, send
 from services.log.stored import Stored, fetched
 
 PREFIX: Final = "$JS.API"
@@ -213,9 +214,9 @@ async def forget_consumer(connection: Client, name: str) -> None:
     await _publish(connection, f"CONSUMER.DELETE.{subjects.STREAM}.{name}", b"", "")
 
 
-async def pull(connection: Client, consumer: str, inbox: str, request: bytes) -> None:
-    """Ask a consumer for messages, to be delivered to the inbox. request: see pull_request."""
-    await _publish(connection, f"CONSUMER.MSG.NEXT.{subjects.STREAM}.{consumer}", request, inbox)
+async def pull(connection: Client, consumer: str, inbox: str, request: bytes, *, times: int = 1) -> None:
+    """Ask a consumer for messages, to be delivered to the inbox. request: see pull_request; times: so many of them."""
+    await _publish(connection, f"CONSUMER.MSG.NEXT.{subjects.STREAM}.{consumer}", request, inbox, times)
 
 
 def pull_request(
@@ -310,9 +311,9 @@ async def _request(connection: Client, api: str, payload: bytes) -> Msg:
         raise _silent(api) from away
 
 
-async def _publish(connection: Client, api: str, payload: bytes, reply: str) -> None:
+async def _publish(connection: Client, api: str, payload: bytes, reply: str, times: int = 1) -> None:
     try:
-        await connection.publish(f"{prefix(connection)}.{api}", payload, reply=reply)
+        await send(connection, [publication(f"{prefix(connection)}.{api}", payload, reply=reply)] * times)
     except ConnectionClosedError as closed:
         raise LogClosed("the connection to NATS is closed") from closed
     except NatsError as away:

@@ -166,6 +166,12 @@ def _delivered(
     return Stored(int(sequence), subject, time, body, msg_id, int(behind), attributes, expects), int(delivery)
 
 
+def times_delivered(message: Msg) -> int:
+    """How often the consumer has delivered this message, this time counted."""
+    parts = message.reply.split(".")
+    return int(parts[4] if len(parts) == 9 else parts[6])
+
+
 def fetched(message: Msg) -> Stored | Status:
     """What came of a direct get. The server writes its headers last, and the last of a name is the one that counts."""
     headers = message.headers or {}

@@ -36,7 +36,7 @@ from nats.errors import Error as NatsError
 from services.infra import logs, params
 from services.infra.failpoints import failpoint
 from services.log.append import Conflict, EventLog, LogUnavailable, TooLarge
-from services.log.stored import Stored, delivered
+from services.log.stored import Stored, delivered, times_delivered
 from services.runner.commons import Commons
 from services.runner.context import Context, publish_last_lines, publish_lines
 from services.runner.isolation import Isolation
@@ -44,6 +44,7 @@ from services.runner.lease import LeaseKeeper
 from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped, TimedOut, timed_out
 from services.runner.performance import perform
 from services.runner.registry import milliseconds, policy
+from services.runner.stop import Stop
 from services.runner.suspects import Suspects
 
 log = logs.get()
@@ -74,7 +75,7 @@ class Holding:
     run: Run
     by: str
     context: Context | None = None
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: Stop = field(default_factory=Stop)
     why: Why | None = None
 
     missing: int = 0
@@ -82,7 +83,7 @@ class Holding:
     def end(self, why: Why) -> None:
         if self.why is None:
             self.why = why
-            self.stop.set()
+            self.stop.say()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,9 @@ class Attempts:
         self.waiting.pop(stored.sequence, None)
         self.leases.hold(stored.sequence, message.reply, since_s, for_s=self.ack_wait_s * 10)
         try:
-            with structlog.contextvars.bound_contextvars(job=job.job_type, run_id=stored.sequence):
-                await self._take(job, stored, first=message.metadata.num_delivered == 1)
+            # Of this delivery's own task, with which it goes away.
+            structlog.contextvars.bind_contextvars(job=job.job_type, run_id=stored.sequence)
+            await self._take(job, stored, first=times_delivered(message) == 1)
         except RunGone as gone:
             log.error("run_gone", run_id=stored.sequence, problem=str(gone))
         finally:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -58,18 +59,18 @@ class Context:
         self._lines = Lines()
         self._written: dict[str, str] = {}
         self._room = WARNINGS_ROOM
-        self._stop = threading.Event()
+        self._told_to_stop = False
         self._progress: bytes | None = None
         self.publishing = asyncio.Lock()
 
     @property
     def cancelled(self) -> bool:
-        if self._stop.is_set():
+        if self._told_to_stop:
             self.saw_its_end = True
         return self.saw_its_end
 
     def cancel(self) -> None:
-        self._stop.set()
+        self._told_to_stop = True
 
     def warn(self, text: str, *, item: str | None = None) -> None:
         self.warning_count += 1
@@ -107,6 +108,11 @@ class Context:
     def _origin(self) -> dict[str, Any]:
         return {"time": self.clock.now(), "attempt": self.attempt}
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing waits to be published, nor ever did: as with most."""
+        return not (self._lines.count or self._written or self._progress)
+
     def take_lines(self) -> list[bytes]:
         """What was said since the last call, the newest progress last."""
         progress, self._progress = self._progress, None
@@ -128,15 +134,15 @@ class Lines:
     def __init__(self) -> None:
         self._fresh: deque[bytes] = deque()
         self._end: deque[bytes] = deque(maxlen=LINES_AT_THE_END)
-        self._count = self._late = self._bytes = 0
+        self.count = self._late = self._bytes = 0
         self._guard = threading.Lock()
 
     def add(self, line: bytes) -> bool:
         """Whether the line belongs to the beginning."""
         with self._guard:
-            self._count += 1
+            self.count += 1
             self._bytes += len(line)
-            early = self._count <= LINES_AT_ONCE and self._bytes <= BYTES_AT_ONCE
+            early = self.count <= LINES_AT_ONCE and self._bytes <= BYTES_AT_ONCE
             self._late += not early
             (self._fresh if early else self._end).append(line)
             return early
@@ -156,9 +162,14 @@ class RunLog:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._logger: structlog.typing.FilteringBoundLogger = logs.get().bind(
-            run_id=context.id, job=context.job_type, attempt=context.attempt
+
+    @cached_property
+    def _logger(self) -> structlog.typing.FilteringBoundLogger:
+        said_by = self._context
+        logger: structlog.typing.FilteringBoundLogger = logs.get().bind(
+            run_id=said_by.id, job=said_by.job_type, attempt=said_by.attempt
         )
+        return logger
 
     def info(self, event: str, /, **fields: object) -> None:
         self._context.say("info", event, fields)
@@ -208,12 +219,12 @@ def _encoded(line: dict[str, Any]) -> bytes:
 
 async def publish_lines(connection: Client, context: Context) -> None:
     """Publish what was said since the last time. Best effort: JOBLOG is not truth."""
-    if connection.is_connected:
+    if connection.is_connected and not context.is_silent:
         await _publish(connection, context, context.take_lines)
 
 
 async def publish_last_lines(connection: Client, context: Context) -> None:
-    if connection.is_connected:
+    if connection.is_connected and not context.is_silent:
         await _publish(connection, context, context.take_last_lines)
 
 

@@ -18,6 +18,7 @@ from services.infra import logs
 from services.runner import frames
 from services.runner.context import Context
 from services.runner.outcome import Outcome, Raised, Returned, Stopped, TimedOut, as_result
+from services.runner.stop import Stop
 
 log = logs.get()
 
@@ -61,7 +62,7 @@ class Isolation:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._server.process.wait(5)
 
-    async def perform(self, job: Job, params: Params, context: Context, stop: asyncio.Event, grace_s: float) -> Outcome:
+    async def perform(self, job: Job, params: Params, context: Context, stop: Stop, grace_s: float) -> Outcome:
         """As performance.perform; what ignores its end is killed, with everything that it started. Never raises."""
         try:
             server = self._serving()
@@ -228,17 +229,15 @@ class _Attempt:
                 case frames.Ended():
                     self._ended = frame
 
-    async def outcome(self, stop: asyncio.Event, grace_s: float) -> Outcome:
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            timeout_s = self._job.timeout.total_seconds()
-            either: list[asyncio.Future[Any]] = [self._gone, stopped]
-            await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
+    async def outcome(self, stop: Stop, grace_s: float) -> Outcome:
+        stopped = asyncio.get_running_loop().create_future()
+        stop.tell(lambda: stopped.set_result(None))
+        timeout_s = self._job.timeout.total_seconds()
+        either: list[asyncio.Future[Any]] = [self._gone, stopped]
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         told: Outcome | None = None
         if not self._gone.done():
-            told = Stopped() if stop.is_set() else TimedOut(self._job.timeout)
+            told = Stopped() if stop.said else TimedOut(self._job.timeout)
             await self._end(grace_s)
         gone = await self._gone
         await asyncio.wait(self._open.values(), timeout=1)

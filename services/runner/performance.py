@@ -29,30 +29,39 @@ from services.runner.outcome import (
     exited,
     timed_out,
 )
+from services.runner.stop import Stop
 
 _CANCELLED_ITSELF = Raised("the job cancelled itself", "CancelledError")
 
 
 async def perform(
-    job: Job, params: Params, context: Context, stop: asyncio.Event, threads: ThreadPoolExecutor, grace_s: float
+    job: Job, params: Params, context: Context, stop: Stop, threads: ThreadPoolExecutor, grace_s: float
 ) -> Outcome:
-    """Call the job until it returns, raises, takes too long or `stop` is set. Never raises."""
+    """Call the job until it returns, raises, takes too long or is to stop. Never raises."""
+    loop = asyncio.get_running_loop()
+    enough = loop.create_future()
+
+    def end(_: object = None) -> None:
+        if not enough.done():
+            enough.set_result(None)
+
     left = exits.watch(context)
+    left.add_done_callback(end)
     task: asyncio.Task[Any] = asyncio.create_task(_call(job, params, context, threads))
-    stopped = asyncio.create_task(stop.wait())
+    task.add_done_callback(end)
+    stop.tell(end)
+    timer = loop.call_later(job.timeout.total_seconds(), end)
     try:
-        done, _ = await asyncio.wait(
-            {task, stopped, left}, timeout=job.timeout.total_seconds(), return_when=asyncio.FIRST_COMPLETED
-        )
+        await enough
     finally:
-        stopped.cancel()
-    if task in done:
+        timer.cancel()
+    if task.done():
         return _outcome(task)
+    late = not stop.said
     context.cancel()
     over = await _end(task, grace_s)
     if left.done():
         return as_raised(job, exited(left.result())) if over else Ignored("raised an exit in one of its tasks")
-    late = stopped not in done
     if not over:
         return Ignored(timed_out(job) if late else "was told to stop")
     if not context.saw_its_end and isinstance(outcome := _outcome(task), Returned):

@@ -1,16 +1,16 @@
 """How the triggers of one job type reach this process: it asks for as many as it has free places.
 
-    free places ─▶ a request for each ─▶ a delivery, taken as a task ─▶ the place is free again
-                          └── expired, refused, lost ─▶ the place is free again
+    free places ─▶ a round: a request for each ─▶ a delivery, taken as a task ─▶ its place is free again
+                                └── expired, refused, lost ─▶ its place is free again
 
-Every request has an inbox of its own: what comes after we stopped waiting for it, be it that NATS was away or that
-we were stopped, finds nobody and is delivered again later; nothing can lie here while its lease runs
-out. A lease counts from when its trigger was asked for. Every request is for one trigger: across accounts an empty
-message ends the answer, and an empty body is a complete trigger (docs/adr/0006, also on FastStream's subscribers).
+Places that come free at the same moment are asked for in one round: one write, and one inbox for its answers, which is
+closed when all are here or none can come any more. What comes after that, be it that NATS was away or that we were
+stopped, finds nobody and is delivered again later; nothing can lie here while its lease runs out. A lease counts from
+when its round was asked for. Every request is for one trigger: across accounts an empty message ends the answer to
+a request, and an empty body is a complete trigger (docs/adr/0006, also on FastStream's subscribers).
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,12 +30,12 @@ from services.runner.places import Places
 
 log = logs.get()
 
-_AT_ONCE: Final = 100
-"""Requests out at the same time: what is free beyond them is asked for as they are answered."""
+_AT_ONCE: Final = 400
+"""Requests out at the same time, at most; half of them in one round."""
 _EXPIRES_S: Final = 5.0
 _ANSWER_S: Final = 1.0
 _UNREAD_S: Final = 0.2
-"""While a job blocks the loop nobody reads the socket, and the timer wins: the answer may lie in it."""
+"""While a job blocks the loop nobody reads the socket, and the timer wins: the answers may lie in it."""
 _PAUSE_S: Final = 0.5
 _EXPIRED: Final = "408"
 
@@ -43,13 +43,18 @@ Deliver = Callable[[Msg, float], Awaitable[None]]
 """Takes a delivery through to its acknowledgement; with when it was asked for, monotonic."""
 
 
+def _promise() -> "asyncio.Future[None]":
+    return asyncio.get_running_loop().create_future()
+
+
 @dataclass(slots=True, eq=False)
-class _Request:
-    """came: its trigger is here."""
+class _Round:
+    """Requests that went out together. owed: those without an answer; came: those that brought a trigger."""
 
     asked_s: float
-    came: bool = False
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    owed: int
+    came: int = 0
+    ended: asyncio.Future[None] = field(default_factory=_promise)
     problem: str | None = None
 
 
@@ -63,57 +68,65 @@ class Pull:
     ack_wait_s: float
     deliver: Deliver
     deliveries: set[asyncio.Task[None]] = field(default_factory=set)
-    _requests: set[asyncio.Task[bool]] = field(default_factory=set)
-    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _rounds: set[asyncio.Task[bool]] = field(default_factory=set)
+    _out: int = 0
+    _fewer_out: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: asyncio.Future[None] = field(default_factory=_promise)
 
     async def run(self) -> None:
         """Ask whenever there are free places, until stop()."""
-        while not self._stopping.is_set():
-            count = await self.places.take(self.job_type, _AT_ONCE - len(self._requests))
-            asked = [self._begin() for _ in range(count)]
+        while not self._stopping.done():
+            round = self._begin(await self.places.take(self.job_type, _AT_ONCE // 2))
             if self.places.scarce:
                 # Not asked again before, or jobs that have nothing to do would hold every place of the process.
-                came = await asyncio.gather(*asked)
-                self.places.fed(self.job_type, wholly=all(came))
-            elif len(self._requests) >= _AT_ONCE:
-                await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
+                self.places.fed(self.job_type, wholly=await round)
+            while self._out > _AT_ONCE // 2:
+                self._fewer_out.clear()
+                await self._fewer_out.wait()
 
-    def _begin(self) -> asyncio.Task[bool]:
-        request = asyncio.create_task(self._request())
-        self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
-        return request
+    def _begin(self, count: int) -> asyncio.Task[bool]:
+        self._out += count
+        round = asyncio.create_task(self._round(count))
+        self._rounds.add(round)
+        round.add_done_callback(self._rounds.discard)
+        return round
 
     async def stop(self) -> None:
         """Ask no more. What was sent to us before the server heard of it is still delivered."""
-        self._stopping.set()
-        if self._requests:
-            await asyncio.wait(self._requests)
+        if not self._stopping.done():
+            self._stopping.set_result(None)
+        if self._rounds:
+            await asyncio.wait(self._rounds)
 
-    async def _request(self) -> bool:
-        """Ask for a trigger until it is here or will not come; then its place is free again. Whether it came."""
-        request = _Request(monotonic_s())
+    async def _round(self, count: int) -> bool:
+        """Ask for so many triggers until all are here or will not come; whether all came."""
+        round = _Round(monotonic_s(), count)
         try:
-            await self._ask(request)
+            await self._ask(round)
         except (NatsError, LogUnavailable) as away:
-            request.problem = repr(away)
-        if request.problem is not None:
-            log.warning("pull_failed", job=self.job_type, problem=request.problem)
+            round.problem = repr(away)
+        if round.problem is not None:
+            log.warning("pull_failed", job=self.job_type, problem=round.problem)
             await self._pause()
-        if not request.came:
-            self.places.free(self.job_type)
-        return request.came
+        in_vain = count - round.came
+        self._no_longer_out(in_vain)
+        self.places.free(self.job_type, in_vain)
+        return not in_vain
+
+    def _no_longer_out(self, count: int) -> None:
+        self._out -= count
+        if self._out <= _AT_ONCE // 2:
+            self._fewer_out.set()
 
     async def _pause(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), _PAUSE_S)
+        await asyncio.wait([self._stopping], timeout=_PAUSE_S)
 
-    async def _ask(self, request: _Request) -> None:
+    async def _ask(self, round: _Round) -> None:
         if not self.connection.is_connected:
             return await self._pause()
 
         async def arrived(message: Msg) -> None:
-            self._arrived(request, message)
+            self._arrived(round, message)
 
         inbox = self.connection.new_inbox()
         # Shorter than a lease, or what a request brings could have lapsed on its way here.
@@ -121,42 +134,40 @@ class Pull:
         asking = jetstream.pull_request(batch=1, expires_s=expires_s)
         subscription = await self.connection.subscribe(inbox, cb=arrived)
         try:
-            await jetstream.pull(self.connection, subjects.runner_consumer(self.job_type), inbox, asking)
-            await self._answered(request, expires_s + _ANSWER_S)
+            await jetstream.pull(
+                self.connection, subjects.runner_consumer(self.job_type), inbox, asking, times=round.owed
+            )
+            await self._answered(round, expires_s + _ANSWER_S)
         finally:
             if not self.connection.is_closed:
                 await self._close(subscription)
 
-    async def _answered(self, request: _Request, within_s: float) -> None:
-        """Return when nothing more will come: it is all here, the server ended it, it is overdue, or we stop."""
-        ends = [asyncio.create_task(event.wait()) for event in (request.ended, self._stopping)]
-        try:
-            done, _ = await asyncio.wait(ends, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                await asyncio.wait(ends, timeout=_UNREAD_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for end in ends:
-                end.cancel()
+    async def _answered(self, round: _Round, within_s: float) -> None:
+        """Return when nothing more will come: all is here, the server ended it, it is overdue, or we stop."""
+        ends = (round.ended, self._stopping)
+        done, _ = await asyncio.wait(ends, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            await asyncio.wait(ends, timeout=_UNREAD_S, return_when=asyncio.FIRST_COMPLETED)
 
     async def _close(self, subscription: Subscription) -> None:
         """While we stop, what is on its way here is still taken, to be handed back at once."""
-        if self._stopping.is_set() and self.connection.is_connected:
+        if self._stopping.done() and self.connection.is_connected:
             await subscription.drain()  # type: ignore[no-untyped-call]
         else:
             await subscription.unsubscribe()
 
-    def _arrived(self, request: _Request, message: Msg) -> None:
-        if not is_delivery(message):
-            said = status(message)
-            if said.code != _EXPIRED:
-                request.problem = str(said)
-            request.ended.set()
-            return
-        request.came = True
-        request.ended.set()
-        delivery = asyncio.create_task(self._deliver(message, request.asked_s))
-        self.deliveries.add(delivery)
-        delivery.add_done_callback(self._delivered)
+    def _arrived(self, round: _Round, message: Msg) -> None:
+        round.owed -= 1
+        if is_delivery(message):
+            round.came += 1
+            self._no_longer_out(1)
+            delivery = asyncio.create_task(self._deliver(message, round.asked_s))
+            self.deliveries.add(delivery)
+            delivery.add_done_callback(self._delivered)
+        elif (said := status(message)).code != _EXPIRED:
+            round.problem = str(said)
+        if round.owed == 0:
+            round.ended.set_result(None)
 
     def _delivered(self, delivery: asyncio.Task[None]) -> None:
         self.deliveries.discard(delivery)

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import traceback
 from datetime import timedelta
+from functools import lru_cache
 from types import ModuleType
 
 import msgspec
@@ -103,12 +104,14 @@ def definition(job: Job) -> JobDefined:
     )
 
 
+@lru_cache
 def policy(retry: Retry) -> RetryPolicy:
     return RetryPolicy(
         attempts=retry.attempts, wait_ms=milliseconds(retry.wait), max_wait_ms=milliseconds(retry.max_wait)
     )
 
 
+@lru_cache
 def milliseconds(span: timedelta) -> int:
     return span // timedelta(milliseconds=1)
 

@@ -20,6 +20,7 @@ from services.log.append import Appended, Conflict, Entry
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
 from services.runner.outcome import Ignored, Outcome, Raised, Returned, Stopped
+from services.runner.stop import Stop
 from services.runner.suspects import Suspects
 from tests.invariants import TERMINAL
 from tests.model import tasks
@@ -222,7 +223,7 @@ class Runner:
     def holding(self) -> Holding | None:
         return self.attempts.holdings.get(RUN_ID)
 
-    async def perform(self, context: Context, stop: asyncio.Event) -> Outcome:
+    async def perform(self, context: Context, stop: Stop) -> Outcome:
         """The job, as long as it takes."""
         token = context.token
         if token in self._world.performed:
@@ -265,7 +266,7 @@ class Runner:
     def may_look(self) -> bool:
         """Heard a cancel, or the time has come (which is told only where the look would find something)."""
         holding = self.holding
-        if holding is None or holding.stop.is_set() or self.looking:
+        if holding is None or holding.stop.said or self.looking:
             return False
         if not self.performing:
             return self.heard

@@ -135,7 +135,7 @@ class World:
             return
         yield "returns"
         yield "raises"
-        if runner.holding and runner.holding.stop.is_set():
+        if runner.holding and runner.holding.stop.said:
             yield "stops"
 
     def _optional(self) -> Iterator[Action]:
@@ -165,7 +165,7 @@ class World:
 
     def _faults_of(self, runner: Runner, task: Task) -> Iterator[Action]:
         yield from (("step", runner.index, fate) for fate in self._losses(task))
-        stopping = isinstance(task.request, Perform) and runner.holding and runner.holding.stop.is_set()
+        stopping = isinstance(task.request, Perform) and runner.holding and runner.holding.stop.said
         if stopping and self._may("ignore"):
             yield "step", runner.index, "ignores"
         if self._may("crash"):
