@@ -1,7 +1,8 @@
 """Group commit: appends that wait at the same moment go out together, as one atomic batch.
 
     commit(unit) ─▶ waiting ─┬─ few: each at once, by itself ───────────────▶ answer
-                             └─ many: one batch ─▶ refused? ─▶ halves, and so on ─▶ answer
+                   ▲         └─ many: one batch ─▶ refused? ─▶ halves, and so on ─▶ answer
+                   └── what comes while batches are on their way, until one returns
 
 A unit is one message, or several that stand or fall together and are never split. A batch costs the server a directory
 of files of its own (docs/adr/0007), so it is worth it only for many; a lone append is as fast as without
@@ -115,6 +116,8 @@ class Committer:
             asyncio.get_running_loop().call_soon(self._launch)
 
     def _launch(self) -> None:
+        """What is few waits for the batches on their way: the server would store it behind them in any case, and by
+        itself it costs as much as ten in a batch."""
         self._launching = False
         while self._waiting:
             many = self._messages >= WORTH and self._wire.atomic

@@ -23,6 +23,7 @@ from nats.errors import Error as NatsError
 
 from services.infra import logs
 from services.infra.clock import monotonic_s
+from services.infra.failpoints import failpoint
 from services.log import jetstream
 from services.log.jetstream import LogUnavailable
 from services.log.stored import is_delivery, status
@@ -159,6 +160,7 @@ class Pull:
     def _arrived(self, round: _Round, message: Msg) -> None:
         round.owed -= 1
         if is_delivery(message):
+            failpoint("after_pull")
             round.came += 1
             self._no_longer_out(1)
             delivery = asyncio.create_task(self._deliver(message, round.asked_s))

@@ -10,6 +10,7 @@ from tests.faults.raw_stream import watch_acks
 from tests.faults.stage import Stage, stage, under_load
 
 WINDOWS = {
+    "after_pull": "a trigger has arrived, others that were asked for with it are on their way",
     "before_started": "a trigger was delivered, nothing is written yet",
     "after_claim": "the attempt is ours, its job has not begun",
     "after_job": "the job is done, its end not written",

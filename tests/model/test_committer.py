@@ -134,6 +134,39 @@ async def test_what_waits_at_the_same_moment_goes_in_one_batch() -> None:
     assert answers == [Stored((n,)) for n in range(1, 501)]
 
 
+@dataclass
+class SlowWire(MemoryWire):
+    """Its batches are on their way until it is told."""
+
+    arrive: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def many(self, messages: Sequence[Message]) -> Answer:
+        self.batches.append(list(messages))
+        await self.arrive.wait()
+        return await self._take(messages)
+
+
+async def test_what_is_little_while_a_batch_is_on_its_way_waits_for_it_and_goes_with_what_comes_meanwhile() -> None:
+    wire = SlowWire()
+    committer = Committer(wire)
+    units = [(run(n, "started", 0),) for n in range(1, 151)]
+    writers = []
+    for begin, end in ((0, 100), (100, 104), (104, 107)):
+        writers += [asyncio.create_task(committer.commit(unit)) for unit in units[begin:end]]
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert ([len(batch) for batch in wire.batches], wire.alone) == ([100], 0)
+    writers += [asyncio.create_task(committer.commit(unit)) for unit in units[107:]]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert ([len(batch) for batch in wire.batches], wire.alone) == ([100, 50], 0)
+    few = asyncio.create_task(committer.commit((run(200, "started", 0),)))
+    wire.arrive.set()
+    answers = await asyncio.gather(*writers, few)
+    assert (len(wire.batches), wire.alone) == (2, 1)
+    assert all(isinstance(answer, Stored) for answer in answers)
+
+
 async def test_few_go_at_once_and_each_by_itself() -> None:
     wire = MemoryWire()
     await _commit_all(wire, [(run(n, "started", 0),) for n in range(1, WORTH)])
