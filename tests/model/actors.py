@@ -6,6 +6,7 @@ counts, and any process's heartbeats keep the delivery from running out.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -209,6 +210,7 @@ class Runner:
             suspects=Suspects(),
             others_take=_nobody,
             replace_me=asyncio.Event(),
+            commons=SimpleNamespace(borrowed=contextlib.nullcontext),
         )
         for task in self.tasks:
             task.drop()

@@ -1,5 +1,6 @@
 """What a job changed of its process is not what the next one finds."""
 
+import asyncio
 import contextlib
 import gc
 import locale
@@ -54,19 +55,22 @@ def own_place(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("read", "change"), CHANGES)
-def test_what_an_attempt_changed_is_put_back(read: Callable[[], Any], change: Callable[[], object]) -> None:
+async def test_what_an_attempt_changed_is_put_back(read: Callable[[], Any], change: Callable[[], object]) -> None:
     before, commons = read(), Commons()
     with commons.borrowed():
         change()
+    await asyncio.sleep(0)
     assert read() == before
 
 
-def test_what_a_neighbour_may_be_using_is_put_back_behind_it() -> None:
+async def test_what_a_neighbour_may_be_using_is_put_back_behind_it() -> None:
     commons, before = Commons(), Path.cwd()
     neighbour = commons.borrowed()
     with neighbour:
         os.chdir("/")
         with commons.borrowed():
             logging.disable()
+        await asyncio.sleep(0)
         assert (Path.cwd(), logging.root.manager.disable) == (Path("/"), 0)
+    await asyncio.sleep(0)
     assert Path.cwd() == before

@@ -1,6 +1,5 @@
 """Warnings that come again and again are cut short, and it is said how many."""
 
-import pytest
 import structlog
 
 from services.infra.logs import Calm
@@ -36,6 +35,7 @@ def test_what_comes_seldom_and_what_has_another_name_is_said() -> None:
     assert lines(calm, "nats_disconnected", 1) == [None]
 
 
-@pytest.mark.parametrize("method", ["info", "error"])
-def test_what_is_no_warning_is_never_left_out(method: str) -> None:
-    assert lines(Calm(lambda: 0.0, burst=3), "run_finished", 50, method) == [None] * 50
+def test_what_is_only_told_has_an_end_further_away_and_an_error_has_none() -> None:
+    calm = Calm(lambda: 0.0, burst=3, told=20)
+    assert lines(calm, "attempt_started", 50, "info") == [None] * 20
+    assert lines(calm, "job_failed", 50, "error") == [None] * 50
