@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import shutil
 import time
 
+import pytest
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js.errors import Error as JetStreamError
 
 from services.log.accounts import SYSTEM
 from tests.faults.figures import Report, report, scenario, spread
@@ -118,3 +121,26 @@ async def test_every_connection_is_back_when_the_nodes_were_restarted() -> None:
 
 async def test_nothing_acknowledged_is_lost_when_the_leader_is_killed() -> None:
     await killed_leaders()
+
+
+@pytest.mark.deep
+async def test_a_stream_that_one_header_stopped_is_brought_back_whole() -> None:
+    """nats-server 2.15.1: docs/security.md says what it does, docs/operating.md what to do. Where it does no harm any
+    more, both can go."""
+    async with stage(7, nodes=3) as scene:
+        last = (await scene.connection.jetstream().publish("jobs.trigger.NAP.crm", b"{}")).seq
+        group = (await _cluster(scene))["raft_group"]
+        with pytest.raises((NatsError, JetStreamError, TimeoutError)):
+            await scene.connection.jetstream(timeout=2).publish(
+                "jobs.trigger.NAP.crm", b"{}", headers={"Nats-Expected-Last-Msg-Id": "other"}
+            )
+        with pytest.raises((NatsError, JetStreamError, TimeoutError)):
+            await scene.connection.jetstream(timeout=2).publish("jobs.trigger.NAP.crm", b"{}")
+        for node in scene.servers:
+            node.stop()
+        for node in scene.servers:
+            shutil.rmtree(node.log.parent / "data" / "jetstream" / "SYS" / "_js_" / group)
+            node.start()
+        await all_current(scene)
+        assert (await scene.connection.jetstream().publish("jobs.trigger.NAP.crm", b"{}")).seq == last + 1
+        await scene.stream.anew()

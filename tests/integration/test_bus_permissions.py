@@ -25,6 +25,8 @@ from services.log.append import Entry, EventLog, Expected
 from services.log.presence import Beat, Presence, Served, say
 from services.log.provision import provision
 from tests import servers
+from tests.processes import runner
+from tests.runs import finished
 
 CRM, ERP, BILLING = "crm", "erp", "billing"
 """Services; billing is a runner of the job B, too."""
@@ -282,6 +284,26 @@ async def test_batches_that_nobody_ends_keep_no_slot_from_its_trigger(bus: Bus) 
     slot = Entry("jobs.slot.A.fired", SlotFired(scheduled_for=at), "slot", Expected("jobs.slot.A.*", 0))
     run = Entry("jobs.trigger.A.cron", Triggered(scheduled_for=at), "run")
     assert isinstance(await log.append_unit([slot, run], patience_s=1), tuple)
+
+
+async def test_a_push_consumer_that_asks_in_a_runners_place_makes_runs_late_and_no_more(bus: Bus) -> None:
+    """What an account can't stop: nats-server takes a delivery for a pull, and the answer goes where nobody is."""
+    deliver, crm = "$JS.API.CONSUMER.MSG.NEXT.JOBS.runner-NAP", bus.users[CRM].connection
+    log = EventLog(bus.users[OPERATOR].connection, SystemClock(), "/kronik/test")
+    config = {"name": "thief", "deliver_subject": deliver, "ack_policy": "explicit"}
+    await crm.jetstream().publish("jobs.trigger.ELSE.crm", b"1")  # as a pull: of one message
+    with runner(bus.server.user(RUNNER)):
+        pass  # it has made its consumer, and nobody of its own is there to ask
+    made = await bus.users[OPERATOR].call("CONSUMER.CREATE.JOBS.thief", {"stream_name": "JOBS", "config": config})
+    assert "error" not in made
+    run_id = (await crm.jetstream().publish("jobs.trigger.NAP.crm", b'{"ms": 1}')).seq
+    async with asyncio.timeout(10):
+        while (await bus.users[ADMINISTRATOR].call("CONSUMER.INFO.JOBS.runner-NAP"))["num_ack_pending"] == 0:
+            pass
+    assert "error" not in await bus.users[OPERATOR].call("CONSUMER.DELETE.JOBS.thief")  # or it would go on
+    with runner(bus.server.user(RUNNER)):
+        run = await finished(log, run_id)
+    assert (run.status, run.attempt, run.ignored) == ("SUCCESS", 1, 0)
 
 
 async def test_orders_to_destroy_are_refused(bus: Bus) -> None:
