@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -160,30 +162,56 @@ def _note(appended: list[float], sequence: int) -> None:
 
 async def _read(address: str, token: str, number: int, appended: list[float], late: list[float]) -> None:
     """An open page: told of news it asks again, twice a second at most; late: how old what it lacked had become."""
-    headers = {"Authorization": f"Bearer {token}", "X-Kronik-Refresh": "1", "Accept-Encoding": "gzip"}
     path = ("/admin/system", "/admin/system/history", "/admin/system/job/BENCH_A")[number % 3]
     news, shown = asyncio.Event(), 0
-    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
-        listening = asyncio.create_task(_listen(client, news))
-        try:
-            while True:
-                await news.wait()
-                news.clear()
-                answer = await client.get(path, headers={"Accept": "text/html"})
-                position = int((_AT.search(answer.content) or [b"", b"0"])[1])
-                if position > shown > 0 and shown + 1 < len(appended):
-                    late.append(time.perf_counter() - appended[shown + 1])
-                shown = max(shown, position)
-                await asyncio.sleep(_QUIET_S)
-        finally:
-            listening.cancel()
+    listening = asyncio.create_task(_listen(address, token, news))
+    page = await _Line.open(address, token)
+    try:
+        while True:
+            await news.wait()
+            news.clear()
+            position = int((_AT.search(await page.get(path)) or [b"", b"0"])[1])
+            if position > shown > 0 and shown + 1 < len(appended):
+                late.append(time.perf_counter() - appended[shown + 1])
+            shown = max(shown, position)
+            await asyncio.sleep(_QUIET_S)
+    finally:
+        listening.cancel()
+        page.writer.close()
 
 
-async def _listen(client: httpx.AsyncClient, news: asyncio.Event) -> None:
-    async with client.stream("GET", "/api/admin/events", timeout=None) as answer:
-        async for line in answer.aiter_lines():
-            if line.startswith("event: run"):
-                news.set()
+async def _listen(address: str, token: str, news: asyncio.Event) -> None:
+    stream = await _Line.open(address, token)
+    await stream.ask("/api/admin/events", "")
+    while line := await stream.reader.readline():
+        if line.startswith(b"event: run"):
+            news.set()
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A connection of a browser, with less of a client behind it than a hundred of them could afford."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    head: str
+
+    @classmethod
+    async def open(cls, address: str, token: str) -> "_Line":
+        place = urlsplit(address)
+        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        return cls(reader, writer, f"Host: {place.netloc}\r\nAuthorization: Bearer {token}\r\n")
+
+    async def ask(self, path: str, headers: str) -> None:
+        self.writer.write(f"GET {path} HTTP/1.1\r\n{self.head}{headers}\r\n".encode())
+
+    async def get(self, path: str) -> bytes:
+        await self.ask(path, "Accept: text/html\r\nAccept-Encoding: gzip\r\nX-Kronik-Refresh: 1\r\n")
+        answered = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+        assert b" 200 " in answered.partition(b"\r\n")[0], answered
+        length = re.search(rb"content-length: (\d+)", answered)
+        assert length, answered
+        return gzip.decompress(await self.reader.readexactly(int(length[1])))
 
 
 async def _measure(pid: int, memory: list[int]) -> None:
@@ -196,16 +224,12 @@ async def _measure(pid: int, memory: list[int]) -> None:
 @contextlib.asynccontextmanager
 async def _silent(address: str, token: str, count: int) -> AsyncIterator[None]:
     """So many event streams that were asked for, and of which nothing is read."""
-    place = urlsplit(address)
-    asked = f"GET /api/admin/events HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n"
-    held = []
-    for _ in range(count):
-        reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=1)
-        writer.write(asked.encode())
-        held.append((reader, writer))
+    held = [await _Line.open(address, token) for _ in range(count)]
+    for line in held:
+        await line.ask("/api/admin/events", "")
     yield
-    for _, writer in held:
-        writer.close()
+    for line in held:
+        line.writer.close()
 
 
 async def _admitted(database: str) -> tuple[str, int]:

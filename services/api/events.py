@@ -16,6 +16,8 @@ from services.api.pulse import Pulse
 from services.infra.clock import monotonic_s
 
 _STATE_S = 2.0
+_BREATH_S = 0.2
+"""What changes so soon after the last word is told together: hundreds listen, and hundreds of runs a second may end."""
 _LOOK_S = 0.5
 """How long a trouble may wait to be told, or its end."""
 
@@ -52,6 +54,7 @@ async def _messages(
             if change is not None:
                 data = msgspec.json.encode(change).decode()
                 yield ServerSentEventMessage(event="run", id=str(change.position), data=data)
+                await asyncio.sleep(_BREATH_S)
 
 
 def _state(pulse: Pulse) -> ServerSentEventMessage:

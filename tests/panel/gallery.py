@@ -125,6 +125,7 @@ async def many(house: House, panel: Panel, stage: Stage) -> list[Shown]:
         Shown("system-offline", HOME, _go_offline),
         Shown("history", f"{HOME}/history"),
         Shown("history-news", f"{HOME}/history", _hold_back),
+        Shown("history-chosen", f"{HOME}/history", _choose),
         Shown("history-filtered", f"{HOME}/history?unresolved=1&status=NOPE&job=!EXPORT&job=NOPE&text={WORD}"),
         Shown("run-failed", f"{HOME}/run/{failed}"),
         Shown("run-running", f"{HOME}/run/{running}"),
@@ -183,6 +184,10 @@ async def _hold_back(page: Page) -> None:
     await page.locator("[data-news]").first.evaluate(
         "one => one.dispatchEvent(new CustomEvent('kronik:news', { bubbles: true, detail: 7 }))"
     )
+
+
+async def _choose(page: Page) -> None:
+    await page.locator(".runs tbody input").first.check()
 
 
 async def _open_exact(page: Page) -> None:

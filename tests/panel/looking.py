@@ -11,12 +11,16 @@ from tests.panel.gallery import Shown, as_it_is
 
 _AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 _SHIFTS = """() => new Promise(done => {
-    let sum = 0;
-    const add = list => { for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value; };
+    const found = [];
+    const add = list => found.push(...list.getEntries().filter(one => !one.hadRecentInput));
     const seen = new PerformanceObserver(add);
     seen.observe({ type: 'layout-shift', buffered: true });
     const rest = { getEntries: () => seen.takeRecords() };
-    setTimeout(() => { add(rest); done(sum); }, 50);
+    setTimeout(() => {
+        add(rest);
+        const moved = found.flatMap(one => one.sources).map(one => one.node?.outerHTML?.slice(0, 120) ?? '?');
+        done([found.reduce((sum, one) => sum + one.value, 0), moved.join(' ')]);
+    }, 50);
 })"""
 _WIDEST = """() => {
     const right = one => one.getBoundingClientRect().right;
@@ -46,8 +50,9 @@ class Visit:
         response = await self.page.goto(shown.path)
         if response is None or response.status != shown.status:
             self._fault(f"answered with {response and response.status}")
-        if (shift := await self.page.evaluate(_SHIFTS)) >= 0.001:
-            self._fault(f"moves by {shift:.3f} at {width}")
+        shift, moved = await self.page.evaluate(_SHIFTS)
+        if shift >= 0.001:
+            self._fault(f"moves by {shift:.3f} at {width}: {moved}")
         await shown.act(self.page)
 
     async def resize(self, width: int) -> None:

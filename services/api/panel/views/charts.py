@@ -187,7 +187,7 @@ def _block(bar: Bar, over: Span) -> Block:
     return Block(kind_of(bar), start, round(max(0.15, end - start), 2))
 
 
-_BESIDE_NOW: Final = 6
+_BESIDE_NOW: Final = 11
 """Per cent of the width that the word for now takes, to each side."""
 _TICKS: Final = [timedelta(minutes=m) for m in (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880)]
 
