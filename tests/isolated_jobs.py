@@ -63,6 +63,9 @@ def apart(run: RunContext, params: Deed) -> Any:
             subprocess.run([sys.executable, "-c", script], check=True)
         case "permanent":
             raise PermanentError("no lamp here")
+        case "no stdout":
+            sys.stdout = None  # type: ignore[assignment]
+            return {"done": True}
         case "leaves children":
             grandchildren()
             return {"done": True}

@@ -93,6 +93,17 @@ async def rude(run: RunContext, params: Deed) -> Any:
         case "stops the loop":
             asyncio.get_running_loop().stop()
             await asyncio.sleep(0.1)
+        case "cancels everybody":
+            for task in asyncio.all_tasks():
+                if task is not asyncio.current_task():
+                    task.cancel()
+            await asyncio.sleep(0.1)
+        case "takes the loop":
+            asyncio.get_running_loop().set_task_factory(lambda *_, **__: sys.exit(5))
+            asyncio.get_running_loop().set_exception_handler(lambda *_: sys.exit(6))
+            await asyncio.get_running_loop().shutdown_default_executor()
+            await asyncio.to_thread(print, "threads go on")
+            asyncio.get_running_loop().close()
         case "fork":
             if os.fork():
                 await asyncio.sleep(0.5)

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import uvloop
 from kronik import Job, KronikError, subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -19,7 +18,7 @@ from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import EventLog, LogRefused, LogUnavailable
 from services.log.provision import wait_for_streams
-from services.runner import exits, registry, stopping, voices
+from services.runner import exits, liveness, registry, stopping, voices
 from services.runner.attempt import Attempts
 from services.runner.broker import Broker
 from services.runner.consumer import Consumers
@@ -84,7 +83,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
             replace_me.set()
 
     pulling.set()
-    rounds = [asyncio.create_task(attempts.look_after()), asyncio.create_task(attempts.speak())]
+    rounds = [asyncio.create_task(each) for each in (attempts.look_after(), attempts.speak(), liveness.tell(attempts))]
     care, comparing = asyncio.create_task(pull()), asyncio.create_task(releases.run())
     await first(ending, replace_me)
     care.cancel()
@@ -170,7 +169,7 @@ def main() -> None:
         exits.refuse_in_jobs()
         jobs = registry.load(config.jobs)
         look_for_garbage_seldom()
-        exits.run(uvloop.new_event_loop(), run_and_exit(config, jobs))
+        exits.run(exits.SharedLoop(), run_and_exit(config, jobs))
     except KronikError as error:
         settings.refuse("runner", error)
 

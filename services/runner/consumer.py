@@ -12,10 +12,8 @@ from kronik import Job, KronikError, subjects
 from nats.aio.client import Client
 
 from services.infra import logs
-from services.infra.clock import monotonic_s
 from services.log import jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
-from services.runner import stopping
 from services.runner.attempt import Attempts
 from services.runner.first_open import first_open
 from services.runner.places import Places
@@ -27,7 +25,6 @@ log = logs.get()
 _NS = 1_000_000_000
 _BEGIN = ("deliver_policy", "opt_start_seq", "opt_start_time", "max_waiting")
 _LOOK_EVERY_S = 2.0
-_BLOCKED_S = 1.0
 _WAITING = 5_000
 """Requests of all runners together that may wait at the consumer; 512 if nothing is said."""
 
@@ -84,13 +81,7 @@ class Consumers:
     async def look_after(self) -> None:
         """Bring back what was lost: a consumer that somebody deleted."""
         while True:
-            asleep_s = monotonic_s()
-            self.attempts.leases.loop_lives()
-            stopping.keep()
             await asyncio.sleep(_LOOK_EVERY_S)
-            late_s = monotonic_s() - asleep_s - _LOOK_EVERY_S
-            if late_s > _BLOCKED_S:
-                log.warning("event_loop_blocked", for_s=round(late_s, 1), running=sorted(self.attempts.holdings))
             try:
                 await self.run_once()
             except (LogUnavailable, ConsumerRefused) as error:

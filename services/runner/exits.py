@@ -1,7 +1,8 @@
-"""sys.exit() and KeyboardInterrupt in a job's own tasks: the failure of that job, and nobody else's.
+"""What a job might do to the loop that all jobs share: it is that job's own failure, and nobody else's.
 
-asyncio lets these two out of the event loop from whatever task or callback raised them. The loop is entered again,
-which loses nothing, and the attempt that the task belongs to is told.
+asyncio lets SystemExit and KeyboardInterrupt out of the event loop from whatever task or callback raised them. The
+loop is entered again, which loses nothing, and the attempt that the task belongs to is told. Nor is the loop a job's to
+stop or to furnish anew, or another's task its to cancel.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import weakref
 from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any, NoReturn
+
+import uvloop
 
 from services.infra import logs
 from services.runner import voices
@@ -66,10 +69,64 @@ def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Any]) -> None
             log.warning("exit_left_the_loop", error=repr(error))
 
 
+class OwnedTask(asyncio.Task[Any]):
+    """A task of one attempt, or of the runner.
+
+    No other attempt's code can cancel it, as `for task in asyncio.all_tasks(): task.cancel()` would.
+    """
+
+    owner: voices.Speaker | None = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        asking = voices.current()
+        return (asking is None or asking is self.owner) and super().cancel(msg)
+
+
+class SharedLoop(uvloop.Loop):
+    """A loop that is not a job's to stop, to close or to furnish anew: all of them and the runner live in it."""
+
+    def stop(self) -> None:
+        if not _by_a_job("stop"):
+            super().stop()
+
+    def close(self) -> None:
+        if not _by_a_job("close"):
+            super().close()
+
+    def set_task_factory(self, factory: Any) -> None:
+        if not _by_a_job("set_task_factory"):
+            super().set_task_factory(factory)
+
+    def set_exception_handler(self, handler: Any) -> None:
+        if not _by_a_job("set_exception_handler"):
+            super().set_exception_handler(handler)
+
+    def set_default_executor(self, executor: Any) -> None:
+        if not _by_a_job("set_default_executor"):
+            super().set_default_executor(executor)
+
+    async def shutdown_asyncgens(self) -> None:
+        if not _by_a_job("shutdown_asyncgens"):
+            await super().shutdown_asyncgens()
+
+    async def shutdown_default_executor(self, *given: Any) -> None:
+        if not _by_a_job("shutdown_default_executor"):
+            await super().shutdown_default_executor(*given)
+
+
+def _by_a_job(call: str) -> bool:
+    if voices.current() is None:
+        return False
+    log.warning("job_reached_for_the_loop", call=call)
+    return True
+
+
 def _watched(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
-    task = asyncio.Task(coroutine, loop=loop, **options)
-    if (speaking := voices.current()) is not None:
-        task.add_done_callback(partial(_ended, speaking))
+    task = OwnedTask(coroutine, loop=loop, **options)
+    context = options.get("context")
+    task.owner = context.run(voices.current) if context else voices.current()
+    if task.owner is not None:
+        task.add_done_callback(partial(_ended, task.owner))
     return task
 
 

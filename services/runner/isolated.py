@@ -1,6 +1,7 @@
 """An attempt in a process of its own: the job is given the same RunContext, and its last word is the outcome."""
 
 import asyncio
+import contextlib
 import inspect
 import os
 import socket
@@ -94,7 +95,8 @@ def main(runner: socket.socket) -> None:
     if os.getpid() != pid:
         os._exit(0)  # a child that the job forked, and that came back out of it
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(Exception):
+            stream.flush()
     context.send(ended)
     os._exit(0)
 

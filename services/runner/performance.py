@@ -47,7 +47,7 @@ async def perform(
 
     left = exits.watch(context)
     left.add_done_callback(end)
-    task: asyncio.Task[Any] = asyncio.create_task(_call(job, params, context, threads))
+    task: asyncio.Task[Any] = asyncio.create_task(_call(job, params, context, threads), context=voices.of(context))
     task.add_done_callback(end)
     stop.tell(end)
     timer = loop.call_later(job.timeout.total_seconds(), end)
@@ -70,7 +70,6 @@ async def perform(
 
 
 async def _call(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Outcome:
-    voices.speaker.set(context)
     if not inspect.iscoroutinefunction(job.function):
         return await _in_thread(job, params, context, threads)
     try:

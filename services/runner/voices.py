@@ -34,6 +34,13 @@ def current() -> Speaker | None:
     return None if _forked else speaker.get()
 
 
+def of(run: Speaker) -> contextvars.Context:
+    """A context in which this run speaks."""
+    context = contextvars.copy_context()
+    context.run(speaker.set, run)
+    return context
+
+
 class Voice(io.TextIOBase):
     """Stands for sys.stdout or sys.stderr: a job's writing goes to its run, everybody else's to the stream behind."""
 

@@ -12,7 +12,7 @@ from services.log.connection import NO_CONNECTION
 from tests.faults.figures import Report, report, scenario, spread
 from tests.faults.load import Load, last_event
 from tests.faults.proxy import proxy
-from tests.faults.raw_stream import until
+from tests.faults.raw_stream import RawStream, until
 from tests.faults.stage import Stage, stage, under_load
 
 NOTICED_WITHIN_S = 15
@@ -86,6 +86,10 @@ async def absent_server(rounds: int, seed: int) -> Report:
     return await _away(rounds, seed, lambda scene: scene.servers[0].kill())
 
 
+def started(stream: RawStream) -> set[int]:
+    return {run_id for run_id, events in stream.runs.items() if any(event.name == "started" for event in events)}
+
+
 async def _away(seconds: int, seed: int, take_away) -> Report:  # type: ignore[no-untyped-def]
     async with stage(seed) as scene:
         names = await scene.crew(3)
@@ -93,6 +97,9 @@ async def _away(seconds: int, seed: int, take_away) -> Report:  # type: ignore[n
             for ms in (500, 3000, 1000 * seconds + 1000):
                 await load.trigger("HOLD", json.dumps({"ms": min(ms, 60_000)}))
             await until(scene.stream, lambda stream: len(stream.events("started")) >= 3, 30, "runs under way")
+            # Over its time when nobody can be told of its end: no reason for its runner to take itself for hung.
+            short = await load.trigger("THREAD", '{"ms": 900}')
+            await until(scene.stream, lambda stream: short in started(stream), 30, "a short run under way")
             at = time.time()
             take_away(scene)
             noticed = [await _noticed(scene, name, at) for name in names]

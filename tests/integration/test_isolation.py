@@ -53,6 +53,7 @@ async def test_a_process_that_dies_is_the_end_of_that_run_alone(
     for run, (what, error) in zip(runs, wanted.items(), strict=True):
         assert (run.status, run.attempt, error in (run.error or "")) == ("FAILED", 1, True), (what, run)
     assert "sys.exit(3)" in (runs[0].traceback or "")
+    assert (await done(nats_client, event_log, "APART", what="no stdout")).status == "SUCCESS"
     assert (await finished(event_log, neighbour)).result == {"attempt": 1}
     assert running.running
 

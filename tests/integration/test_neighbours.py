@@ -42,6 +42,8 @@ async def test_what_a_job_does_is_its_own_outcome_and_its_neighbours_lose_nothin
         ("RUDE", "too many words"): ("PARTIAL", 1, ""),
         ("RUDE", "stderr"): ("SUCCESS", 1, ""),
         ("RUDE", "stops the loop"): ("SUCCESS", 1, ""),
+        ("RUDE", "cancels everybody"): ("SUCCESS", 1, ""),
+        ("RUDE", "takes the loop"): ("SUCCESS", 1, ""),
         ("RUDE", "fork"): ("SUCCESS", 1, ""),
         ("PLAIN", "fork"): ("SUCCESS", 1, ""),
         ("PLAIN", "fork comes back"): ("SUCCESS", 1, ""),
