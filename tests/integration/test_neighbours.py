@@ -198,7 +198,7 @@ async def test_a_loop_that_a_job_holds_for_good_ends_its_process(
     with runner(nats_url, jobs="tests.rude_jobs", ack_wait_s="30") as process:
         await executing(event_log, await trigger(nats_client, "SPINS"))
         process.terminate()
-        assert process.ended(within_s=15) == 75
+        assert process.ended(within_s=60) == 75
         assert "event_loop_blocked_for_good" in process.log.read_text()
 
 
@@ -206,7 +206,7 @@ async def test_a_loop_that_hangs_beyond_its_attempts_time_is_noticed_without_a_s
     nats_client: Client, event_log: EventLog, running: Process
 ) -> None:
     await executing(event_log, await trigger(nats_client, "SPINS"))
-    assert running.ended(within_s=20) == 75
+    assert running.ended(within_s=60) == 75
     assert "event_loop_hangs" in running.log.read_text()
 
 
