@@ -38,6 +38,7 @@ from services.api.http.runs import RunController
 from services.api.http.wanted import wanted
 from services.api.job_log import Tails
 from services.api.openapi import served
+from services.api.panel.away import told_at_once
 from services.api.panel.shared import Shared
 from services.api.past import History
 from services.api.pool import create_pool
@@ -171,7 +172,7 @@ def _position(app: ASGIApp) -> ASGIApp:
 
 
 def _panel() -> Router:
-    return Router("/", route_handlers=[panel.panel_router], middleware=[gate])
+    return Router("/", route_handlers=[panel.panel_router], middleware=[told_at_once, gate])
 
 
 def _openapi() -> OpenAPIConfig:

@@ -15,7 +15,7 @@ from services.api.problems import documented
 from services.api.pulse import Pulse
 from services.infra.clock import monotonic_s
 
-_STATE_S = 2.0
+_STATE_S = 1.5
 _BREATH_S = 0.2
 """What changes so soon after the last word is told together: hundreds listen, and hundreds of runs a second may end."""
 _LOOK_S = 0.5
@@ -27,7 +27,7 @@ _LOOK_S = 0.5
     tags=["runs"],
     responses=documented(401, 403),
     summary="Server-sent events: `run`, with the position of the history and the ids of the runs that changed; "
-    "`state`, every two seconds: what is out of reach, and where the history stands",
+    "`state`, every second or two: what is out of reach, and where the history stands",
 )
 async def events(
     request: Request[Any, Any, Any],

@@ -74,6 +74,11 @@ async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
             await projector.execute("SELECT FROM history.checkpoint FOR UPDATE")
             await stage.ran("CLEAN_UP")
             await said("Historikken er bagud")
+        await well()
+        async with projector.transaction():  # a Postgres that takes every question and answers none
+            await projector.execute("LOCK TABLE history.checkpoint, access.session IN ACCESS EXCLUSIVE MODE")
+            await said("Postgres er væk")
+            await expect(page).to_have_title("Postgres er væk · System jobs · Kronik")
         await projector.close()
         await well()
         serving.cancel()

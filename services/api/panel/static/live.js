@@ -17,6 +17,15 @@ let refreshing = false;
 let stale = false;
 let tick = null;
 let title = document.title;
+let own = withoutTrouble(document); // the title without what is out of reach
+let troubleTold = root.dataset.trouble;
+let asking = null; // an AbortController, while the page is asked for
+
+/** A page that is told of trouble has it in front of its title. */
+function withoutTrouble(page) {
+  const before = `${page.getElementById("banner")?.dataset.title} · `;
+  return page.title.startsWith(before) ? page.title.slice(before.length) : page.title;
+}
 
 /** What screen readers hear: the runs whose state changed, and no more than that. */
 function announcements(old, fresh) {
@@ -28,11 +37,15 @@ function announcements(old, fresh) {
 
 /** A page that says that something is away has the frame alone to give: what it showed before stays. */
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html", "X-Kronik-Refresh": "1" }, cache: "no-store" });
+  asking = new AbortController();
+  const headers = { Accept: "text/html", "X-Kronik-Refresh": "1" };
+  const response = await fetch(location.href, { headers, cache: "no-store", signal: asking.signal });
   if (response.status === 401) return location.reload();
   if (!response.ok && response.status !== 503) throw new Error(`HTTP ${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = page.documentElement;
+  if (response.ok) own = withoutTrouble(page);
+  title = response.ok ? page.title : `${page.getElementById("banner").dataset.title || page.title} · ${own}`;
   root.dataset.trouble = fresh.dataset.trouble || (response.ok ? "" : "postgres");
   for (const id of ["banner", "position"]) {
     const [old, now] = [document.getElementById(id), page.getElementById(id)];
@@ -42,7 +55,6 @@ async function refresh() {
     position = Number(fresh.dataset.at);
     body(page);
   }
-  title = response.ok ? page.title : `${page.getElementById("banner")?.dataset.title || page.title} · Kronik`;
 }
 
 function body(page) {
@@ -72,13 +84,19 @@ async function moved() {
       await refresh();
       showConnection(true);
       stale ||= position < toldOf; // somebody else's page, made a moment before
-    } catch {
-      showConnection(false);
+    } catch (error) {
+      if (error.name !== "AbortError") showConnection(false);
     }
     await new Promise((done) => setTimeout(done, QUIET_MS));
   }
   refreshing = false;
   wait();
+}
+
+/** What was asked before the news came may wait for what is out of reach. */
+function askAnew() {
+  asking?.abort();
+  moved();
 }
 
 /** The next look, if history does not move before. */
@@ -92,7 +110,11 @@ function told(kind, data) {
   const lost = !offline.hidden;
   toldOf = Math.max(toldOf, data.position);
   if (kind === "run" && (data.position > position || data.position === 0)) return moved();
-  if (kind === "state" && (lost || data.position > position || (data.trouble ?? "") !== root.dataset.trouble)) moved();
+  if (kind !== "state") return;
+  if ((data.trouble ?? "") !== troubleTold) {
+    troubleTold = data.trouble ?? "";
+    askAnew();
+  } else if (lost || data.position > position || troubleTold !== root.dataset.trouble) moved();
 }
 
 if (document.body.hasAttribute("data-live")) {

@@ -2,8 +2,8 @@
 // one for good. A visible tab holds it (a lock decides which) and tells the others what it hears.
 
 const EVENTS = `${document.documentElement.dataset.base}/api/admin/events`;
-const SILENCE_MS = 4_500; // the server says something every two seconds
-const AGAIN_MS = 1_000;
+const SILENCE_MS = 3_800; // the server says something every second and a half
+const LOOK_MS = 400;
 
 const channel = new BroadcastChannel("kronik");
 let source = null;
@@ -58,5 +58,5 @@ export function follow(told) {
     if (document.hidden) return;
     if (source?.readyState === EventSource.CLOSED) listen();
     if (performance.now() - heard > SILENCE_MS || !navigator.onLine) tell("silence", null);
-  }, AGAIN_MS);
+  }, LOOK_MS);
 }
