@@ -23,7 +23,6 @@ from nats.aio.msg import Msg
 
 from services.log.protocol import EXPECTED, EXPECTED_FILTER, readable, text
 
-_ACK: Final = "$JS.ACK."
 _SEQUENCE: Final = "Nats-Sequence"
 _MSG_ID: Final = "Nats-Msg-Id"
 _OWN: Final = re.compile(
@@ -124,18 +123,24 @@ class Stored(Struct, frozen=True):
             return Recorded(self.sequence, self.subject, self.time, id, Unknown("unreadable", str(error)))
 
 
-def is_delivery(message: Msg) -> bool:
-    """Whether a consumer delivered it; what arrives on our inbox otherwise is the server's word, not a message."""
-    return message.reply.startswith(_ACK)
+class Delivery(Struct, frozen=True):
+    """What a consumer delivered. reply: its ack subject; times: how often it was delivered, this time counted."""
+
+    stored: Stored
+    reply: str
+    times: int
 
 
-def delivered(message: Msg) -> tuple[Stored, int]:
-    """A message that a consumer delivered, and which of the consumer's deliveries it is (from 1)."""
-    return _delivered(message.subject, message.reply, message.data, *_told(message.subject, message.headers))
+def delivery_of(subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> Delivery:
+    """Of a delivery's bytes (protocol.deliver_raw)."""
+    stored, _ = delivered_raw(subject, reply, headers, body)
+    parts = reply.split(b".")
+    return Delivery(stored, reply.decode(), int(parts[4] if len(parts) == 9 else parts[6]))
 
 
 def delivered_raw(subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> tuple[Stored, int]:
-    """The same, of what a delivery's bytes are (protocol.deliver_raw)."""
+    """A message that a consumer delivered, of its bytes (protocol.deliver_raw), and which of the consumer's deliveries
+    it is (from 1)."""
     on = text(subject)
     own = _OWN.fullmatch(headers or b"")
     if own and not on.startswith("jobs.slot."):
@@ -164,12 +169,6 @@ def _delivered(
     sequence, delivery, stamp, behind = parts[5:9] if len(parts) == 9 else parts[7:11]
     time = time_of(int(stamp))
     return Stored(int(sequence), subject, time, body, msg_id, int(behind), attributes, expects), int(delivery)
-
-
-def times_delivered(message: Msg) -> int:
-    """How often the consumer has delivered this message, this time counted."""
-    parts = message.reply.split(".")
-    return int(parts[4] if len(parts) == 9 else parts[6])
 
 
 def fetched(message: Msg) -> Stored | Status:

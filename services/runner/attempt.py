@@ -30,13 +30,12 @@ from kronik.events import Abandoned, Cancelled, Completed, Failed, Retrying, Run
 from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, holds
 from kronik.text import clean
 from msgspec.structs import replace
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from services.infra import logs, params
 from services.infra.failpoints import failpoint
 from services.log.append import Conflict, EventLog, LogUnavailable, TooLarge
-from services.log.stored import Stored, delivered, times_delivered
+from services.log.stored import Delivery, Stored
 from services.runner.commons import Commons
 from services.runner.context import Context, publish_last_lines, publish_lines
 from services.runner.isolation import Isolation
@@ -107,21 +106,21 @@ class Attempts:
     waiting: dict[int, str] = field(default_factory=dict)
     """The ack subjects of deliveries that were handed back until their retry, by run id."""
 
-    async def deliver(self, job: Job, message: Msg, since_s: float) -> None:
+    async def deliver(self, job: Job, delivery: Delivery, since_s: float) -> None:
         """Take one delivery through to its acknowledgement. Returns without one when the run is not ours any more.
 
         since_s: when the delivery was asked for, monotonic: it was sent after that.
         """
-        stored, _ = delivered(message)
-        if self.leases.adopt(stored.sequence, message.reply):
+        stored = delivery.stored
+        if self.leases.adopt(stored.sequence, delivery.reply):
             log.warning("own_run_delivered_again", run_id=stored.sequence)
             return
         self.waiting.pop(stored.sequence, None)
-        self.leases.hold(stored.sequence, message.reply, since_s, for_s=self.ack_wait_s * 10)
+        self.leases.hold(stored.sequence, delivery.reply, since_s, for_s=self.ack_wait_s * 10)
         try:
             # Of this delivery's own task, with which it goes away.
             structlog.contextvars.bind_contextvars(job=job.job_type, run_id=stored.sequence)
-            await self._take(job, stored, first=times_delivered(message) == 1)
+            await self._take(job, stored, first=delivery.times == 1)
         except RunGone as gone:
             log.error("run_gone", run_id=stored.sequence, problem=str(gone))
         finally:

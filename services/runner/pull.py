@@ -13,7 +13,7 @@ a request, and an empty body is a complete trigger (docs/adr/0006, also on FastS
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from kronik import subjects
 from nats.aio.client import Client
@@ -26,7 +26,8 @@ from services.infra.clock import monotonic_s
 from services.infra.failpoints import failpoint
 from services.log import jetstream
 from services.log.jetstream import LogUnavailable
-from services.log.stored import is_delivery, status
+from services.log.protocol import deliver_raw, forget_raw
+from services.log.stored import Delivery, delivery_of, status
 from services.runner.places import Places
 
 log = logs.get()
@@ -40,7 +41,7 @@ _UNREAD_S: Final = 0.2
 _PAUSE_S: Final = 0.5
 _EXPIRED: Final = "408"
 
-Deliver = Callable[[Msg, float], Awaitable[None]]
+Deliver = Callable[[Delivery, float], Awaitable[None]]
 """Takes a delivery through to its acknowledgement; with when it was asked for, monotonic."""
 
 
@@ -126,14 +127,18 @@ class Pull:
         if not self.connection.is_connected:
             return await self._pause()
 
-        async def arrived(message: Msg) -> None:
-            self._arrived(round, message)
+        async def ended(message: Msg) -> None:
+            self._ended(round, str(said) if (said := status(message)).code != _EXPIRED else None)
+
+        def arrived(*delivery: Any) -> None:
+            self._arrived(round, delivery)
 
         inbox = self.connection.new_inbox()
         # Shorter than a lease, or what a request brings could have lapsed on its way here.
         expires_s = min(_EXPIRES_S, 0.6 * self.ack_wait_s)
         asking = jetstream.pull_request(batch=1, expires_s=expires_s)
-        subscription = await self.connection.subscribe(inbox, cb=arrived)
+        subscription = await self.connection.subscribe(inbox, cb=ended)
+        deliver_raw(self.connection, subscription, arrived)
         try:
             await jetstream.pull(
                 self.connection, subjects.runner_consumer(self.job_type), inbox, asking, times=round.owed
@@ -142,6 +147,7 @@ class Pull:
         finally:
             if not self.connection.is_closed:
                 await self._close(subscription)
+            forget_raw(self.connection, subscription)
 
     async def _answered(self, round: _Round, within_s: float) -> None:
         """Return when nothing more will come: all is here, the server ended it, it is overdue, or we stop."""
@@ -157,17 +163,19 @@ class Pull:
         else:
             await subscription.unsubscribe()
 
-    def _arrived(self, round: _Round, message: Msg) -> None:
+    def _arrived(self, round: _Round, raw: tuple[Any, ...]) -> None:
+        failpoint("after_pull")
+        round.came += 1
+        self._no_longer_out(1)
+        delivery = asyncio.create_task(self._deliver(raw, round.asked_s))
+        self.deliveries.add(delivery)
+        delivery.add_done_callback(self._delivered)
+        self._ended(round, None)
+
+    def _ended(self, round: _Round, problem: str | None) -> None:
+        """One of its requests."""
         round.owed -= 1
-        if is_delivery(message):
-            failpoint("after_pull")
-            round.came += 1
-            self._no_longer_out(1)
-            delivery = asyncio.create_task(self._deliver(message, round.asked_s))
-            self.deliveries.add(delivery)
-            delivery.add_done_callback(self._delivered)
-        elif (said := status(message)).code != _EXPIRED:
-            round.problem = str(said)
+        round.problem = round.problem or problem
         if round.owed == 0:
             round.ended.set_result(None)
 
@@ -175,9 +183,9 @@ class Pull:
         self.deliveries.discard(delivery)
         self.places.free(self.job_type)
 
-    async def _deliver(self, message: Msg, asked_s: float) -> None:
+    async def _deliver(self, raw: tuple[Any, ...], asked_s: float) -> None:
         try:
-            await self.deliver(message, asked_s)
+            await self.deliver(delivery_of(*raw), asked_s)
         except Exception:
             # Ours, not the job's: the trigger stays unacknowledged and comes again after ack_wait.
             log.exception("delivery_failed", job=self.job_type)

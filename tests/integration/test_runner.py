@@ -13,9 +13,9 @@ import pytest
 from kronik.events import JobDefined
 from kronik.run import Run, decide_cancel
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from services.log.append import EventLog
+from services.log.stored import Delivery
 from services.runner.places import Places
 from services.runner.pull import Pull
 from tests.processes import Process, runner
@@ -176,12 +176,12 @@ async def test_a_blocked_event_loop_is_said(nats_client: Client, running: Proces
     running.wait_for_log("event_loop_blocked", within_s=20)
 
 
-async def pulling(client: Client, taken: "asyncio.Queue[Msg]", places: int, ack_wait_s: float = 30) -> Pull:
+async def pulling(client: Client, taken: "asyncio.Queue[Delivery]", places: int, ack_wait_s: float = 30) -> Pull:
     await client.jetstream().add_consumer("JOBS", durable_name="runner-NAP", filter_subject="jobs.trigger.NAP.*")
 
-    async def take(message: Msg, asked_s: float) -> None:
-        taken.put_nowait(message)
-        await message.ack()
+    async def take(delivery: Delivery, asked_s: float) -> None:
+        taken.put_nowait(delivery)
+        await client.publish(delivery.reply, b"+ACK")
 
     return Pull(client, "NAP", Places(places, {"NAP": places}), ack_wait_s, take)
 
@@ -193,7 +193,7 @@ async def waiting(client: Client) -> None:
 
 async def test_an_answer_that_came_while_the_loop_was_blocked_is_taken(nats_client: Client, nats_url: str) -> None:
     """Blocked for so long that the pull's own timer has run out as well."""
-    taken: asyncio.Queue[Msg] = asyncio.Queue()
+    taken: asyncio.Queue[Delivery] = asyncio.Queue()
     loop = asyncio.create_task((await pulling(nats_client, taken, 1, ack_wait_s=1 / 0.6)).run())
     await waiting(nats_client)
 
@@ -205,19 +205,18 @@ async def test_an_answer_that_came_while_the_loop_was_blocked_is_taken(nats_clie
     elsewhere.start()
     elsewhere.join()
     time.sleep(2.5)  # noqa: ASYNC251
-    message = await asyncio.wait_for(taken.get(), 5)
-    assert message.subject == "jobs.trigger.NAP.crm"
-    assert message.metadata.num_delivered == 1
+    delivery = await asyncio.wait_for(taken.get(), 5)
+    assert (delivery.stored.subject, delivery.times) == ("jobs.trigger.NAP.crm", 1)
     loop.cancel()
 
 
 async def test_a_runner_asks_for_as_many_as_it_has_places_and_again_as_they_are_free(nats_client: Client) -> None:
     run_ids = [await trigger(nats_client, "NAP") for _ in range(25)]
-    taken: asyncio.Queue[Msg] = asyncio.Queue()
+    taken: asyncio.Queue[Delivery] = asyncio.Queue()
     pull = await pulling(nats_client, taken, 10)
     loop = asyncio.create_task(pull.run())
     async with asyncio.timeout(10):
-        assert [(await taken.get()).metadata.sequence.stream for _ in run_ids] == run_ids
+        assert [(await taken.get()).stored.sequence for _ in run_ids] == run_ids
         await trigger(nats_client, "NAP")  # alone, and at once: nobody waits for a request to be filled
         await taken.get()
     loop.cancel()

@@ -14,9 +14,9 @@ from services.log import connection as nats_connection
 from services.log import jetstream
 from services.log.append import EventLog
 from services.log.event_reader import open_reader
-from services.log.protocol import EXPECTED, EXPECTED_FILTER, text
+from services.log.protocol import EXPECTED, EXPECTED_FILTER, deliver_raw, text
 from services.log.provision import provision
-from services.log.stored import Stored, delivered, is_delivery
+from services.log.stored import Delivery, Stored, delivery_of
 from tests import servers, strangers
 from tests.appending import append_next
 from tests.strangers import HEADERS, SUBJECTS, Stranger, headers, stranger
@@ -73,14 +73,16 @@ async def test_a_pull_takes_a_trigger_with_any_header_for_a_trigger(
     )
     async with stranger(nats_server.port) as by:
         stored = await store(by, [(b"jobs.trigger.X.crm", header, b"{}") for header in HEADERS])
-    inbox = nats_client.new_inbox()
+    inbox, taken = nats_client.new_inbox(), list[Delivery]()
     answers = await nats_client.subscribe(inbox)
+    deliver_raw(nats_client, answers, lambda *raw: taken.append(delivery_of(*raw)))
     request = jetstream.pull_request(batch=len(stored), expires_s=5)
     await jetstream.pull(nats_client, "pulled", inbox, request)
-    for sequence in stored:
-        message = await answers.next_msg(timeout=5)
-        assert is_delivery(message)
-        assert delivered(message)[0].sequence == sequence
+    async with asyncio.timeout(5):
+        while len(taken) < len(stored):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [delivery.stored.sequence for delivery in taken] == list(stored)
+    assert answers.pending_msgs == 0
 
 
 async def test_a_run_with_any_header_is_read(

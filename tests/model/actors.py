@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kronik import Job, NoParams, Retry, RunContext, job_of, seconds
 from kronik import job as declare
-from nats.aio.msg import Msg
 
+from services.log import stored
 from services.log.append import Appended, Conflict, Entry
 from services.runner.attempt import Attempts, Holding
 from services.runner.context import Context
@@ -94,12 +94,12 @@ class Broker(MemoryStream):
         self.on_stored(subject.rpartition(".")[2])
         return sequence
 
-    def hand_out(self) -> Msg:
+    def hand_out(self) -> stored.Delivery:
         self.state = "out"
         self.deliveries += 1
         reply = f"$JS.ACK.JOBS.runner-WORK.{self.deliveries}.{RUN_ID}.{self.deliveries}.0.0"
         trigger = self.messages[0]
-        return Msg(None, subject=trigger.subject, reply=reply, data=trigger.body)  # type: ignore[arg-type]
+        return stored.delivery_of(trigger.subject.encode(), reply.encode(), None, trigger.body)
 
     def settle(self, answer: bytes) -> None:
         """An acknowledgement, whoever sent it and for whichever delivery."""
