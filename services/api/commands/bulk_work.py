@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import asyncpg
+import msgspec
 from kronik import in_force
 from kronik.events import Triggered
-from kronik.run import Run
 from msgspec import Struct
 
 from services.api.access.store import Identity
@@ -22,12 +22,14 @@ from services.api.history.queries import DefinedJob
 from services.api.past import History
 from services.api.problems import BUSY, RUN_FINISHED, Problem
 from services.infra import logs, sql
+from services.infra.failpoints import failpoint
 from services.log.append import LogUnavailable
 
 log = logs.get()
 
 _BATCH = 200
-_AT_ONCE = 16
+_AT_ONCE = 200
+"""What is appended together goes out as one batch."""
 _LOOK_EVERY_S = 0.5
 _AGAIN_AFTER_S = 2.0
 
@@ -73,6 +75,7 @@ class BulkWork:
                 waiting = [row["run_id"] for row in await connection.fetch(_sql("waiting_runs"), id, _BATCH)]
                 by = Identity(user_id=str(claimed["account_id"]), name="", role="operator")
                 settled = await self._settle(id, claimed["command"], by, waiting)
+                failpoint("before_settled")
                 columns = [[getattr(one, name) for one in settled] for name in Settled.__struct_fields__]
                 await connection.execute(_sql("settle_bulk_runs"), id, *columns)
                 over, moved = not waiting, bool(settled)
@@ -90,6 +93,7 @@ class BulkWork:
         before = {keys[row["event_id"]]: row["run_id"] for row in rows}
         left = dict(await bulk.judge(self._past.pool, command, [one for one in run_ids if one not in before]))
         jobs = {job.definition.job_type: job for job in await queries.jobs(self._past.pool)}
+        asked = {row["id"]: row for row in await self._past.pool.fetch(_sql("params_of_runs"), run_ids)}
         room = await self._room(jobs)
 
         async def settle(run_id: int) -> Settled | None:
@@ -97,7 +101,8 @@ class BulkWork:
                 return Settled(run_id, "done", made=before[run_id])
             if why := left.get(run_id, "gone"):
                 return Settled(run_id, "left", why)
-            return await self._rerun(id, by, run_id, jobs, room)
+            job_type, params = asked[run_id]["job_type"], msgspec.json.decode(asked[run_id]["params_json"])
+            return await self._rerun(id, Triggered(params, by.user_id, rerun_of=run_id), jobs[job_type], room)
 
         settled = await self._each(run_ids, settle)
         if room:  # the next batch counts what waits in the history
@@ -128,27 +133,18 @@ class BulkWork:
                 raise result
         return [result for result in found if isinstance(result, Settled)]
 
-    async def _rerun(
-        self, id: str, by: Identity, run_id: int, jobs: dict[str, DefinedJob], room: dict[str, int]
-    ) -> Settled | None:
-        run = await self._run(run_id)
-        if run is None:
-            return Settled(run_id, "left", "gone")
+    async def _rerun(self, id: str, wanted: Triggered, job: DefinedJob, room: dict[str, int]) -> Settled | None:
+        run_id, job_type = wanted.rerun_of or 0, job.definition.job_type
         try:
-            trigger.check_params(jobs[run.job_type].definition, run.params)
-        except (Problem, KeyError):
+            trigger.check_params(job.definition, wanted.params)
+        except Problem:
             return Settled(run_id, "left", "params_refused")
-        if run.job_type in room:
-            if room[run.job_type] <= 0:
+        if job_type in room:
+            if room[job_type] <= 0:
                 return None
-            room[run.job_type] -= 1
-        appended = await trigger.append(
-            self._past.log,
-            run.job_type,
-            Triggered(params=run.params, user_id=by.user_id, rerun_of=run_id),
-            id=bulk.event_id(id, run_id),
-            together=Together(correlation_id=id),
-        )
+            room[job_type] -= 1
+        event_id, together = bulk.event_id(id, run_id), Together(correlation_id=id)
+        appended = await trigger.append(self._past.log, job_type, wanted, id=event_id, together=together)
         return Settled(run_id, "done", made=appended.sequence)
 
     async def _cancel(self, by: Identity, run_id: int) -> Settled:
@@ -158,10 +154,6 @@ class BulkWork:
             kinds = {RUN_FINISHED.type: "finished", BUSY.type: "busy"}
             return Settled(run_id, "left", kinds.get(problem.kind.type, "gone"))
         return Settled(run_id, "done")
-
-    async def _run(self, run_id: int) -> Run | None:
-        found = await self._past.log.read_run(run_id)
-        return found[0] if found else None
 
 
 def _sql(name: str) -> str:

@@ -8,7 +8,7 @@ has thousands of shapes, and each must be answered along an index that yields id
     triggeredBy ............. the same groups within whoever asked
     correlationId ........... the states within it
     rerunOf, param .......... their own indexes
-    text .................... its own index, or the runs that have an error; with a job, the job's groups
+    text .................... its own index, or the runs that have an error; to count a job's, the job's groups
     id ...................... these runs, and no more
 
 What is left of the filter is looked at row by row along that way, so it costs as much as the narrowest way has rows.
@@ -77,7 +77,7 @@ def ids(wanted: RunFilter, limit: int) -> Statement:
 
 def count(wanted: RunFilter, limit: int, moment: Moment | None = None) -> Statement:
     """How many there are, up to `limit`."""
-    select = _Select(wanted, moment)
+    select = _Select(wanted, moment, ordered=False)
     ids = select.ids(f"LIMIT {limit}", f"LIMIT {limit}")
     return select.statement(f"SELECT count(*) FROM ({ids}) AS picked")
 
@@ -147,8 +147,9 @@ def only_groups(wanted: RunFilter) -> bool:
 class _Select:
     """One statement in the making."""
 
-    def __init__(self, wanted: RunFilter, moment: Moment | None) -> None:
+    def __init__(self, wanted: RunFilter, moment: Moment | None, *, ordered: bool = True) -> None:
         self._wanted = wanted
+        self._ordered = ordered
         self._moment = moment
         self._values: list[object] = []
         self._states = wanted.states()
@@ -334,7 +335,7 @@ class _Select:
             return "correlation"
         if wanted.rerun_of is not None:
             return "rerun"
-        if wanted.text is not None and not wanted.job_types:  # a job's errors are few enough to look through
+        if wanted.text is not None and (self._ordered or not wanted.job_types):
             return "text"
         if wanted.triggered_by:
             return "who"

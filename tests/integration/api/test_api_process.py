@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+from kronik import subjects
+from kronik.events import Failed, Triggered
 
 from services.api.history.tables import Connection
 from services.infra.clock import monotonic_s
@@ -94,6 +96,40 @@ async def test_what_changes_is_told_and_sigterm_ends_it_all_at_once(service: Ser
         assert (await service.http.get(f"/api/admin/job-run/{run_id}")).status_code == 200
         assert await service.stop() < 6
     assert service.process.returncode == 0
+
+
+async def test_work_on_many_runs_goes_on_in_two_others_after_kill_9_and_does_nothing_twice(
+    stream: Stream, nats_url: str, database_url: str, db: Connection, tmp_path: Path
+) -> None:
+    await stream.define()
+
+    async def failed() -> int:
+        run_id = await stream.trigger()
+        await stream.go_on(run_id, Failed(attempt=0, error="no", error_type="E"))
+        return run_id
+
+    ids = sorted(await asyncio.gather(*(failed() for _ in range(450))))
+    environ = {"KRONIK_NATS_URL": nats_url, "KRONIK_DATABASE_URL": database_url}
+    headers = await identify(db, "operator")
+    dying = {**environ, "KRONIK_FAILPOINT": "before_settled:2"}  # its second batch is done and not written down
+    async with serving(dying, headers, tmp_path / "port") as service:
+        for run_id in ids:
+            assert (await service.http.get(f"/api/admin/job-run/{run_id}", params={"wait": 20})).json()["completedAt"]
+        begun = (await service.http.post("/api/admin/bulk/rerun", params={"status": "FAILED"})).json()
+        assert await asyncio.wait_for(service.process.wait(), 30) == 137
+    path = f"/api/admin/bulk/{begun['id']}"
+    async with serving(environ, headers, tmp_path / "1") as one, serving(environ, headers, tmp_path / "2") as other:
+        async with asyncio.timeout(60):
+            while (work := (await one.http.get(path)).json())["waiting"]:  # noqa: ASYNC110  what others write
+                await asyncio.sleep(0.05)
+        assert (work["selected"], work["done"], work["left"]) == (450, 450, {})
+        made = {run["made"] for run in (await other.http.get(f"{path}/run", params={"limit": 1000})).json()}
+    last = await stream.log.last(subjects.trigger(JOB, subjects.ADMIN))
+    assert last
+    stored = [await stream.log.get(sequence) for sequence in range(ids[-1], last.sequence + 1)]
+    reruns = {one.sequence: one.data.rerun_of for one in stored if one and isinstance(one.data, Triggered)}
+    assert sorted(of for of in reruns.values() if of) == ids
+    assert made == {sequence for sequence, of in reruns.items() if of}
 
 
 async def test_sigterm_without_anybody_listening_is_as_quick(service: Service) -> None:
