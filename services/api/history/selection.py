@@ -91,12 +91,6 @@ def everything(
     """
     select = _Select(wanted, moment)
     listed = ", ".join(f'{cell.format(select.column(name))} AS "{called[name]}"' for name, cell in cells.items())
-    if select.is_narrow:
-        picked = f"WITH picked AS MATERIALIZED ({select.ids('', 'ORDER BY id')})"
-        one = "SELECT * FROM history.run WHERE run.id = picked.id LIMIT 1"
-        return select.statement(
-            f"{picked} SELECT {listed} FROM picked CROSS JOIN LATERAL ({one}) AS run {select.then()} ORDER BY picked.id"
-        )
     where = " AND ".join(["true", *select.plain()])
     return select.statement(f"SELECT {listed} FROM history.run {select.then()} WHERE {where} ORDER BY run.id")
 
@@ -319,11 +313,6 @@ class _Select:
         return self._rest("plain")
 
     # The ways.
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether some index leads past the runs that are not meant."""
-        return self._way() != "ids" or bool(self._wanted.ids)
 
     def _way(self) -> str:
         wanted = self._wanted
