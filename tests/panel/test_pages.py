@@ -173,7 +173,9 @@ async def test_the_page_is_fetched_once_and_nothing_from_elsewhere(panel: Panel,
     await stage.ran("CLEAN_UP")
     asked: list[str] = []
     panel.page.on("request", lambda request: asked.append(request.url.removeprefix(panel.address)))
-    await panel.open("/admin/system/history")
+    answer = await panel.page.goto("/admin/system/history")
+    assert answer is not None
+    assert await answer.header_value("content-encoding") == "gzip"
     await panel.page.wait_for_timeout(1_500)
     assert asked.count("/admin/system/history") == 1
     assert [url for url in asked if not url.startswith("/")] == []
