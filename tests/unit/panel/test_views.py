@@ -312,7 +312,7 @@ def test_what_was_typed_becomes_params_and_what_cant_be_read_is_said() -> None:
         ("11 is greater than the maximum of 10", "maximum: 10", "Det må højst være 10."),
         ("'x' is not one of ['a', 'b']", ["a", "b"], "Det kan være et af: a, b."),
         ("'x' is not of type 'integer'", "integer", "Det skal være et helt tal."),
-        ("what a later validator says", "someRule: 7", "what a later validator says"),
+        ("what a later validator says", "someRule: 7", "Det er ikke, hvad jobbet tager imod."),
     ],
 )
 def test_what_is_wrong_is_said_in_the_readers_language(problem: str, allowed: Any, danish: str) -> None:
@@ -336,3 +336,22 @@ def test_a_run_of_a_slot_says_which_schedule_held_for_it(then: str | None, now: 
     view = run_views.run_view(run, is_, was, ALONE, None, "", DA)
     assert [fact.text for fact in view.facts if fact.label == "Efter tidsplanen"] == [said]
     assert not [one for one in run_views.run_view(a_run(), is_, None, ALONE, None, "", DA).facts if "plan" in one.label]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (Misfit("names.1", "'x' is not of type 'integer'", "integer"), "linje 2: Det skal være et helt tal."),
+        (Misfit("names", "[] is too short", "minItems: 1"), "Der skal være 1 eller flere."),
+        (Misfit("names", "[1, 1] has non-unique elements", "uniqueItems: True"), "Ingen må være der to gange."),
+        (
+            Misfit("names", "{} is not valid under any of the given schemas", "anyOf: []"),
+            "Det er ikke, hvad jobbet tager imod.",
+        ),
+        (Misfit("names.a.b", "'month' is a required property", None), "a.b: Det skal udfyldes."),
+    ],
+)
+def test_no_english_sentence_of_a_library_stands_at_a_field(wrong: Misfit, words: str) -> None:
+    schema = {"type": "object", "properties": {"names": {"type": "array", "items": {"type": "integer"}}}}
+    (field,) = fields.form(definition(params_schema=schema), {}, None, [wrong], DA)
+    assert field.wrong == words

@@ -58,7 +58,7 @@ function move(by) {
 }
 
 function isTyping({ target }) {
-  return target.closest?.("input, select, textarea, [contenteditable], dialog") != null;
+  return target.closest?.("input:not([type=checkbox]), select, textarea, [contenteditable], dialog") != null;
 }
 
 const SINGLE = {

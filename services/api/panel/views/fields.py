@@ -129,7 +129,7 @@ def _field(
         maximum=_bound(inner, "maximum"),
         step="1" if inner.get("type") == "integer" else "any",
         most=inner.get("maxLength") if isinstance(inner.get("maxLength"), int) else None,
-        wrong="; ".join(said(one, voice) for one in wrong if one.path.split(".")[0] == name),
+        wrong="; ".join(_said_within(one, voice) for one in wrong if one.path.split(".")[0] == name),
     )
 
 
@@ -252,6 +252,15 @@ def _number(text: str) -> int | float:
         return float(plain)
 
 
+def _said_within(wrong: Misfit, voice: Voice) -> str:
+    """With the place in the field, where it is not about all of it: `line 2: …`."""
+    place = wrong.path.partition(".")[2]
+    if not place:
+        return said(wrong, voice)
+    named = voice.text("line %(n)d", n=int(place) + 1) if place.isdigit() else place
+    return f"{named}: {said(wrong, voice)}"
+
+
 def said(wrong: Misfit, voice: Voice) -> str:
     """What is wrong with a field, in the page's language."""
     allowed = wrong.allowed
@@ -285,4 +294,12 @@ def said(wrong: Misfit, voice: Voice) -> str:
             return voice.text("It has to be of the kind %(kind)s.", kind=rule)
         case "format":
             return voice.text("It does not have the form %(pattern)s.", pattern=bound)
-    return wrong.problem
+        case "minItems":
+            return voice.text("There have to be %(bound)s or more.", bound=bound)
+        case "maxItems":
+            return voice.text("There may be %(bound)s at most.", bound=bound)
+        case "uniqueItems":
+            return voice.text("None may be there twice.")
+        case "multipleOf":
+            return voice.text("It has to be a multiple of %(bound)s.", bound=bound)
+    return wrong.problem if voice.language.code == "en" else voice.text("This is not what the job takes.")
