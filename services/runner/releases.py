@@ -13,7 +13,7 @@ the job's consumer.
 import asyncio
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kronik import Job, in_force, subjects
@@ -34,6 +34,8 @@ log = logs.get()
 _LOOK_EVERY_S = 2.0
 _PAGE = 1_000
 _ALL_AGAIN_S = 30.0
+_BACK_WITHIN = timedelta(minutes=1)
+"""Counted from when the other definition came in force. Longer, and what waits would hold up what can be done."""
 
 
 class Releases:
@@ -159,14 +161,17 @@ class Releases:
         return found is not None and found.incarnation == self._incarnation
 
     async def others_take(self, job_type: str, given: Mapping[str, Any]) -> bool:
-        """Whether another release, which is in force or has a living runner, takes the params that ours refuses.
+        """Whether another release takes the params that ours refuses: one that is in force, or has a living runner, or
+        had one until a moment ago, and may be on its way back: a deploy that is taken back fails no run at once.
 
         Raises LogUnavailable.
         """
-        found = [] if self._presence.certain else [await self._log.last(subjects.definition(job_type))]
+        last = await self._log.last(subjects.definition(job_type))
         serving = [beat.jobs[job_type] for beat in self._presence.living() if job_type in beat.jobs]
         others = {served.release for served in serving} - {self._numbers.get(job_type)}
-        found += [await self._log.get(number) for number in others]
+        found = [last, *[await self._log.get(number) for number in others]]
+        if last is not None and self._log.clock.now() - last.time < _BACK_WITHIN:
+            found += await self._history(job_type)
         return any(each is not None and _takes(each.data, given) for each in found)
 
 

@@ -75,7 +75,12 @@ async def test_a_deploy_and_its_way_back_fail_no_run(nats_client: Client, event_
         assert new.ended() == 0
         await done(nats_client, event_log, 4, "{}")
         await becomes(event_log, "First")
+        handed = old.log.read_text().count("handed_to_another_release")
+        waits = await trigger(nats_client, JOB, '{"note": "of the second release"}')
+        await asyncio.to_thread(old.wait_for_log, "handed_to_another_release", count=handed + 1)
         again = release(stack, nats_url, "two", "again")
+        run = await finished(event_log, waits, within_s=30)
+        assert (run.status, run.attempt) == ("SUCCESS", 1), run
         await becomes(event_log, "Second")
         assert sum(each.log.read_text().count("consumer_ensured") for each in (old, new, again)) <= 4
 
