@@ -60,6 +60,7 @@ KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request"
 NOT_HTTP = Kind("not-http", "This is not HTTP", 400)
 REQUEST_TOO_SLOW = Kind("too-slow", "The request took too long", 408)
 TOO_LARGE = Kind("too-large", "The body is too large", 413)
+NOT_JSON = Kind("not-json", "The body is not JSON", 415)
 ADDRESS_TOO_LONG = Kind("address-too-long", "The address is too long", 414)
 TOO_MANY_TRIES = Kind("too-many-tries", "Too many wrong tokens or links came from this address", 429)
 HEADER_TOO_LARGE = Kind("header-too-large", "The header is too large", 431)
@@ -75,7 +76,7 @@ TO_COME = Kind("to-come", "The history has not come so far", 404)
 HISTORY_AWAY = Kind("history-unavailable", "The history can't be read", 503)
 
 _BY_STATUS: Final = {kind.status: kind for kind in (INVALID, NOT_SIGNED_IN, NOT_FOUND, WRONG_METHOD, TOO_LARGE)}
-_NOT_JSON: Final = ("JSON is malformed", "Input data was truncated")
+_GARBLED: Final = ("JSON is malformed", "Input data was truncated")
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 ALLOWED: Final = {
@@ -215,8 +216,10 @@ def _field_error(found: dict[str, Any]) -> FieldError:
 
 
 def _of_http(error: HTTPException) -> Problem:
-    if error.detail.startswith(_NOT_JSON):
+    if error.detail.startswith(_GARBLED):
         return Problem(MALFORMED, error.detail)
+    if error.status_code == TOO_LARGE.status:
+        return Problem(TOO_LARGE, "A body may have 512 KiB.")
     kind = _BY_STATUS.get(error.status_code)
     if kind is None:
         kind = Kind(f"status-{error.status_code}", error.__class__.__name__, error.status_code)

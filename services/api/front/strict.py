@@ -16,13 +16,14 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
 from services.api.history import run_filter
-from services.api.problems import ALLOWED, INVALID, FieldError, Problem, invalid
+from services.api.problems import ALLOWED, INVALID, NOT_JSON, FieldError, Problem, invalid
 
 _WRITTEN: Final = {
     "integer": (re.compile(r"-?(0|[1-9][0-9]*)"), "is not an integer"),
     "boolean": (re.compile("true|false"), "is neither true nor false"),
 }
 _MOST_DIGITS: Final = 20
+_JSON: Final = "application/json"
 
 
 class Parameter(Struct, frozen=True):
@@ -84,8 +85,9 @@ def strict(app: ASGIApp) -> ASGIApp:
             _check_query(found, list(request.query_params.multi_items()))
             for name, value in request.scope["path_params"].items():
                 _check_written(name, str(value), found.path.get(name, Parameter("string", False)))
-        if request.method == "POST":
-            _check_fields(await request.body())
+        if request.method == "POST" and (body := await request.body()):
+            _check_kind(request.headers.get("Content-Type", _JSON))
+            _check_fields(body)
         await app(scope, receive, send)
 
     return check
@@ -125,6 +127,14 @@ def _check_written(name: str, value: str, parameter: Parameter) -> None:
     form, problem = _WRITTEN.get(parameter.type, (None, ""))
     if form is not None and not (form.fullmatch(value) and len(value) <= _MOST_DIGITS):
         raise invalid(name, f"{value[:80]!r} {problem}", allowed=ALLOWED.get(name, f"{parameter.type}"))
+
+
+def _check_kind(given: str) -> None:
+    """Raises Problem for a body that says it is something else than JSON; one that says nothing is taken for it."""
+    kind, _, more = given.lower().partition(";")
+    charset = more.partition("charset=")[2].strip(' "')
+    if kind.strip() != _JSON or charset not in ("", "utf-8"):
+        raise Problem(NOT_JSON, f"{given[:80]!r} is not taken: send {_JSON}, in UTF-8.")
 
 
 def _check_fields(body: bytes) -> None:

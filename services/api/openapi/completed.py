@@ -125,7 +125,7 @@ def _complete_response(status: str, response: Document, document: Document, *, g
 
 def _problems(status: str) -> dict[str, Document]:
     """An example of each kind of problem that has this status."""
-    others = (405, 408, 413, 414, 431, 500)
+    others = (405, 408, 413, 414, 415, 431, 500)
     kinds = (one for one in KINDS if str(one.status) == status or (status == "default" and one.status in others))
     return {kind.type: {"$ref": f"#/components/examples/{kind.type}"} for kind in kinds}
 

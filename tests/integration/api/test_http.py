@@ -78,6 +78,25 @@ async def test_an_answer_is_compressed_for_who_takes_it(
     assert (await client.get(RUNS, headers=known)).status_code == 304
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json", 200),
+        ("application/json; charset=UTF-8", 200),
+        (None, 200),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/json; charset=utf-16", 415),
+    ],
+)
+async def test_a_body_is_json(client: httpx.AsyncClient, api: Api, kind: str | None, status: int) -> None:
+    headers = {**api.operator, **({"Content-Type": kind} if kind else {})}
+    path, body = "/api/admin/job-run/trigger?dryRun=true", f'{{"jobType":"{JOB}"}}'
+    assert (await client.post(path, content=body, headers=headers)).status_code == status
+    large = await client.post(path, content=b" " * 600_000, headers=headers)
+    assert (large.status_code, "512 KiB" in large.text) == (413, True)
+
+
 @pytest.mark.parametrize(("sent", "taken"), [("order-17", True), ("a" * 129, False), ("a b", False), ("", False)])
 async def test_a_request_has_an_id_in_its_answer_and_in_the_log(
     client: httpx.AsyncClient, sent: str, taken: bool
