@@ -13,6 +13,8 @@ import psutil
 
 from benchmarks.figures import Figure
 
+_SERVERS = ("nats-server", "postgres")
+
 
 async def measure(*, idle_s: float) -> list[Figure]:
     """First and second start with the demo community, then memory and CPU of every process while idle."""
@@ -64,14 +66,23 @@ async def _idle(pid: int, seconds: float) -> list[Figure]:
     groups["up itself"] = [psutil.Process(pid)]
     before = {name: _cpu(group) for name, group in groups.items()}
     await asyncio.sleep(seconds)
+    costs = {
+        name: (_memory(group) / 2**20, 100 * (_cpu(group) - before[name]) / seconds) for name, group in groups.items()
+    }
+    ours = [cost for name, cost in costs.items() if name not in _SERVERS]
+    sums = {"Kronik together": _sum(ours), "and the servers": _sum(list(costs.values()))}
     return [
         Figure(
             f"idle: {name}",
-            f"{_memory(group) / 2**20:.0f} MiB, {100 * (_cpu(group) - before[name]) / seconds:.1f} % CPU",
+            f"{memory:.0f} MiB, {cpu:.1f} % CPU",
             f"over {seconds:g} s; memory is proportional (PSS)",
         )
-        for name, group in groups.items()
+        for name, (memory, cpu) in {**costs, **sums}.items()
     ]
+
+
+def _sum(costs: list[tuple[float, float]]) -> tuple[float, float]:
+    return sum(memory for memory, _ in costs), sum(cpu for _, cpu in costs)
 
 
 def _name(process: psutil.Process) -> str:
