@@ -43,6 +43,8 @@ _CLIENT, _CROSSING, _NOWHERE = "$JS.API.", "K.API.", "nobody.listens.here.>"
 _NAME_LETTERS = 7
 """As many as `runner-`, `history` and `schedul` have."""
 _ANSWERS = "_INBOX.>"
+LIMITS = {"max_connections": 500, "max_subscriptions": 10_000}
+"""Of each other service, so that none takes what all have: the server's connections, and its memory."""
 STORED_RUNS = "stored.jobs.run.>"
 """Where another service hears of runs, live: what the stream hands on of its events of runs."""
 
@@ -232,13 +234,14 @@ def _runner_of(asks: Part, jobs: Sequence[str]) -> Part:
 
 def accounts(passwords: Mapping[str, str], services: Mapping[str, Service] | None = None) -> str:
     """The `accounts` of a server configuration. passwords: one for each of USERS; services: other services' own."""
-    parts = {name: (part, passwords[name]) for name, part in PARTS.items()}
-    for name, service in (services or {}).items():
-        parts[f"service-{name}"] = (service_part(name, service.runs), service.password)
-    users = {f"service-{name}": name for name in services or {}}
+    others = {
+        f"service-{name}": {**_account(service_part(name, of.runs), name, of.password), "limits": LIMITS}
+        for name, of in (services or {}).items()
+    }
     tree = {
         _HOME: _home(passwords[ADMINISTRATOR]),
-        **{name: _account(part, users.get(name, name), password) for name, (part, password) in parts.items()},
+        **{name: _account(part, name, passwords[name]) for name, part in PARTS.items()},
+        **others,
         _SYSTEM_ACCOUNT: {"users": [{"user": SYSTEM, "password": passwords[SYSTEM]}]},
     }
     return f"accounts: {json.dumps(tree, indent=2)}\nsystem_account: {_SYSTEM_ACCOUNT}\n"

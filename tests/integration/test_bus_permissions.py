@@ -432,10 +432,26 @@ def test_a_service_is_not_named_as_kronik_itself(name: str) -> None:
         accounts.service_part(name)
 
 
+async def test_a_service_takes_no_more_connections_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(accounts.LIMITS, "max_connections", 2)
+    with servers.nats(users=True) as server:
+        mine = [await nats.connect(server.user(CRM)) for _ in range(2)]
+        hello = b'CONNECT {"user":"crm","pass":"crm-secret","verbose":false}\r\nPING\r\n'
+        assert b"maximum account active connections exceeded" in _answers(server.port, hello)
+        mine.append(await nats.connect(server.user(ERP)))
+        for connection in mine:
+            await connection.close()
+
+
+def _answers(port: int, said: bytes) -> bytes:
+    """All that a server answers before it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(said)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
 def test_without_credentials_nobody_gets_in(nats_with_users: servers.NatsServer) -> None:
-    with socket.create_connection(("127.0.0.1", nats_with_users.port), timeout=5) as connection:
-        connection.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
-        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+    answers = _answers(nats_with_users.port, b'CONNECT {"verbose":false}\r\nPING\r\n')
     assert b"Authorization Violation" in answers
     assert b"PONG" not in answers
 
