@@ -1,8 +1,13 @@
 """What a runner knows of its own leases, without a server."""
 
+import asyncio
+import threading
+
+import pytest
 from nats.aio.client import Client
 
 from services.infra.clock import monotonic_s
+from services.runner import lease
 from services.runner.lease import LeaseKeeper
 
 ACK_WAIT_S = 30.0
@@ -42,3 +47,22 @@ async def test_after_an_outage_the_silence_of_others_proves_nothing_for_a_while(
     assert leases.truce_s() == 0
     assert await leases.run_once(Client()) == 0
     assert ACK_WAIT_S < leases.truce_s() < 2 * ACK_WAIT_S
+
+
+@pytest.mark.parametrize("ends", [RuntimeError, asyncio.CancelledError, SystemExit])
+def test_whatever_ends_the_beating_it_begins_again(ends: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+    tries, third = iter(range(10)), threading.Event()
+
+    async def connect(*_: object) -> Client:
+        if next(tries) == 2:
+            third.set()
+        raise ends
+
+    monkeypatch.setattr(lease.nats_connection, "connect", connect)
+    monkeypatch.setattr(lease, "_AGAIN_AFTER_S", 0)
+    leases = keeper()
+    leases.start()
+    try:
+        assert third.wait(10)
+    finally:
+        leases.stop()
