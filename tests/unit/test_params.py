@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import enum
 import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -44,7 +45,7 @@ class Every(Params, frozen=True):
 SCHEMA = params.schema_of(Every)
 
 
-def read(given: dict[str, Any]) -> Params | str:
+def read(given: dict[str, Any], kind: type[Params] = Every) -> Params | str:
     run = Run(
         id=1,
         job_type="EVERY",
@@ -53,7 +54,7 @@ def read(given: dict[str, Any]) -> Params | str:
         triggered_at=datetime.datetime.now(datetime.UTC),
         params=given,
     )
-    return as_params(Every, run)
+    return as_params(kind, run)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +113,46 @@ def test_what_is_accepted_can_be_read(given: Mapping[str, Any]) -> None:
 
 def test_a_schema_that_is_none_accepts_nothing() -> None:
     assert not params.accepts({"$ref": "#/nowhere"}, {})
+
+
+class Letter(enum.Enum):
+    A = "a"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Tagged(msgspec.Struct, tag=True):
+    at: datetime.datetime
+
+
+class TaggedToo(msgspec.Struct, tag=True):
+    n: int
+
+
+Aware = Annotated[datetime.time, msgspec.Meta(tz=True)]
+Naive = Annotated[datetime.datetime, msgspec.Meta(tz=False)]
+KINDS: list[Any] = [
+    *(int | str, bool | int | str, datetime.datetime | int | None, datetime.date | float, bytes | int),
+    *(list[datetime.datetime] | int, dict[str, datetime.datetime] | int, tuple[datetime.datetime, int]),
+    *(Tagged | TaggedToo, Tagged | TaggedToo | None, Tagged | int, Letter | int, Number | str | None),
+    *(Literal["a", 1, None], Literal["a"] | int, Number, list[dict[str, datetime.time | int]]),
+    *(dict[uuid.UUID, int], dict[datetime.date, int], dict[Letter, int], dict[float, int], dict[bytes, int]),
+    *(Annotated[int, msgspec.Meta(multiple_of=5)], Aware, Naive, Aware | int, decimal.Decimal | int),
+]
+TEXTS = ["", "a", "é", "1", "1.5", "1e400", "NaN", "true", "2026-02-30", "2026-02-03", "2026-02-03T04:05:06"]
+TEXTS += ["2026-02-03T04:05:06Z", "2026-02-03 04:05", "12:00:00", "12:00:00Z", "PT1H", "AAA=", "AAA", uuid.uuid4().hex]
+PLAIN = [None, True, 0, 1, 1.0, 1.5, 5.0, 2**53, 2**63, 2**64, 1e300, *TEXTS]
+VALUES = [*PLAIN, *([one] for one in PLAIN), *({"a": one} for one in PLAIN), *({one: 1} for one in TEXTS)]
+VALUES += [*({"type": "Tagged", "at": one} for one in TEXTS), *({"type": "TaggedToo", "n": one} for one in PLAIN)]
+VALUES += [[{"a": "x"}], [{"a": "12:00:00"}], ["2026-02-03T04:05:06Z", 1.0], {"type": "Nobody"}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_what_is_accepted_is_read_of_unions_and_names_too(kind: Any) -> None:
+    made = msgspec.defstruct("Made", [("it", kind)], bases=(Params,), frozen=True)
+    schema = params.schema_of(made)
+    accepted = [one for one in VALUES if params.accepts(schema, {"it": one})]
+    assert accepted
+    assert [one for one in accepted if isinstance(read({"it": one}, made), str)] == []
