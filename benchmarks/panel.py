@@ -39,24 +39,21 @@ _AT: Final = re.compile(rb'data-at="(\d+)"')
 
 
 async def pages(database: str, job: str, runs: int, count: int) -> list[Figure]:
-    """Each page so many times, by an admin; database: of a history with so many runs, of which no stream is there."""
-    token, last = await _admitted(database)
+    """Each page so many times, by an admin, as if the last run had only just been asked for.
+
+    database: of a history with so many runs; of the stream that they came of nothing is there.
+    """
+    token = await _token(database)
+    last, ago_s = await _last(database)
     with servers.nats() as nats:
         connection = await nats_connection.connect(nats.url, "benchmark")
         await provision(connection, replicas=1)
         await nats_connection.close(connection)
-        return await _pages(nats.url, database, token, (job, last), runs, count)
-
-
-async def _pages(
-    nats_url: str, database: str, token: str, shown: tuple[str, int], runs: int, count: int
-) -> list[Figure]:
-    job, last = shown
-    with _api(nats_url, database) as (_, address):
-        headers = {"Authorization": f"Bearer {token}", "Accept": "text/html", "Accept-Encoding": "gzip"}
-        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
-            paths = [f"/admin/system{path.format(job=job, run=last)}" for path in _PAGES]
-            return [await _page(client, path, runs, count) for path in paths]
+        with _api(nats.url, database, -ago_s) as (_, address):
+            headers = {"Authorization": f"Bearer {token}", "Accept": "text/html", "Accept-Encoding": "gzip"}
+            async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+                paths = [f"/admin/system{path.format(job=job, run=last)}" for path in _PAGES]
+                return [await _page(client, path, runs, count) for path in paths]
 
 
 def definition(job_type: str) -> JobDefined:
@@ -95,7 +92,7 @@ async def crowd(*, readers: int, silent: int, seconds: float, rate: int) -> list
         log = EventLog(connection, SystemClock(), "/kronik/benchmark")
         await _append(log, subjects.definition("BENCH_A"), definition("BENCH_A"))
         database = postgres.create_database()
-        token, _ = await _admitted(database)
+        token = await _token(database)
         with _api(nats.url, database) as (process, address):
             async with _silent(address, token, silent):
                 figures = await _watched(log, process, address, token, readers, seconds, rate)
@@ -113,17 +110,21 @@ async def _watched(
     memory: list[int] = []
     measuring = asyncio.create_task(_measure(process.pid, memory))
     await asyncio.sleep(2)
+    used = sum(psutil.Process(process.pid).cpu_times()[:2])
     await _happen(log, appended, seconds, rate)
+    used = sum(psutil.Process(process.pid).cpu_times()[:2]) - used
     await asyncio.sleep(2)
     for task in (measuring, *seen):
         task.cancel()
     await asyncio.gather(measuring, *seen, return_exceptions=True)
+    assert late, "no open page was renewed"
     third = max(1, len(memory) // 3)
     begin, end = (sorted(part)[len(part) // 2] / 2**20 for part in (memory[third : 2 * third], memory[-third:]))
     p50, p99, most = (percentile(late, percent) for percent in (50, 99, 100))
     return [
         ("an open page, behind the stream at most", f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {most:.2f} s"),
         ("the API's memory meanwhile", f"{begin:.0f} MiB, at the end {end:.0f} MiB"),
+        ("the API's processor time meanwhile", f"{100 * used / seconds:.0f} % of one"),
     ]
 
 
@@ -232,24 +233,37 @@ async def _silent(address: str, token: str, count: int) -> AsyncIterator[None]:
         line.writer.close()
 
 
-async def _admitted(database: str) -> tuple[str, int]:
-    """A token of an admin, and the newest run that failed."""
+async def _token(database: str) -> str:
+    """An admin's."""
     connection = await asyncpg.connect(database)
-    token = await store.create_token(connection, await store.ensure_admin(connection), f"benchmark {uuid.uuid4()}")
-    last = await connection.fetchval("SELECT max(id) FROM history.run")
-    await connection.close()
-    return token, last or 0
+    try:
+        return await store.create_token(connection, await store.ensure_admin(connection), f"benchmark {uuid.uuid4()}")
+    finally:
+        await connection.close()
+
+
+async def _last(database: str) -> tuple[int, int]:
+    """The newest run, and how many seconds ago it was asked for."""
+    connection = await asyncpg.connect(database)
+    try:
+        asked = "SELECT id, extract(epoch FROM now() - triggered_at)::int FROM history.run ORDER BY id DESC LIMIT 1"
+        row = await connection.fetchrow(asked)
+        assert row is not None
+        return row[0], row[1]
+    finally:
+        await connection.close()
 
 
 @contextmanager
-def _api(nats_url: str, database: str) -> Iterator[tuple[processes.Process, str]]:
-    """With its address."""
+def _api(nats_url: str, database: str, clock_s: int = 0) -> Iterator[tuple[processes.Process, str]]:
+    """With its address. clock_s: how far its clock is ahead."""
     with TemporaryDirectory() as directory:
-        file = Path(directory) / "port"
-        settings = {"nats_url": nats_url, "database_url": database, "port": "0", "api_port_file": str(file)}
-        with processes.service("api", ready="", **settings) as process:
+        port, clock = Path(directory) / "port", Path(directory) / "clock"
+        clock.write_text(str(clock_s))
+        places = {"nats_url": nats_url, "database_url": database, "port": "0", "clock_file": str(clock)}
+        with processes.service("api", ready="", api_port_file=str(port), **places) as process:
             process.wait_for_log("api_ready", within_s=120)
-            yield process, f"http://127.0.0.1:{file.read_text().strip()}"
+            yield process, f"http://127.0.0.1:{port.read_text().strip()}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every page in every width, theme and language. `make screens` asks axe in each combination, this in six a page."""
+"""Every page in every width, theme and language. `make screens` asks axe in each combination, this in three."""
 
 from typing import Any, Final
 
@@ -31,12 +31,14 @@ async def test_every_page_can_be_read_by_everybody_on_every_screen(
 
 
 async def _look(reader: Visit, shown: Shown, language: str) -> None:
+    """In Danish by everything that axe knows, in English by what depends on the width and the theme."""
     danish = language == "da-DK"
     await reader.open(shown, 390 if danish else 1440)
-    await reader.page.emulate_media(color_scheme="light" if danish else "dark")
-    await reader.ask_axe(language)
-    await reader.page.emulate_media(color_scheme="dark" if danish else "light")
+    await reader.page.emulate_media(color_scheme="light")
+    if danish:
+        await reader.ask_axe(language)
+    await reader.page.emulate_media(color_scheme="dark")
     for width in WIDTHS:
         await reader.resize(width)
-        if width in ((320, 768) if danish else (1024, 1440)):
+        if width == (1440 if danish else 768):
             await reader.ask_axe(f"{language} {width}", seen=True)

@@ -83,6 +83,16 @@ async def test_run_those_again_2_clicks(panel: Panel, stage: Stage) -> None:
     assert reader.clicks == 2
 
 
+async def test_run_those_of_one_cause_again_2_clicks(panel: Panel, stage: Stage) -> None:
+    await a_bad_night(stage)
+    await stage.failed("BILLING", "another reason")
+    reader = Reader(panel.page)
+    await reader.click(panel.page.locator("#verdict").get_by_role("link", name="kør disse igen"))
+    await reader.click(panel.page.get_by_role("button", name="Kør 3 igen"))
+    await reader.reads("3 / 3")
+    assert reader.clicks == 2
+
+
 async def test_why_did_it_not_run_at_two_0_clicks_on_the_lane_and_1_in_the_calendar(panel: Panel, stage: Stage) -> None:
     await stage.define(a_job("CLEAN_UP", schedule=NIGHTLY))
     at = stage.log.clock.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)

@@ -166,6 +166,7 @@ def test_failures_are_grouped_by_job_and_what_does_not_vary_and_the_mended_are_a
     said = verdict.verdict("night", start, {"succeeded": 95, "partial": 1, "failed": 4}, failures, 1, {}, DA)
     assert said.heading == "Siden i går 17:00: 3 fejl i 2 jobs, 96 fuldført, 1 tidspunkt sprunget over"
     assert [(group.count, group.newest) for group in said.groups] == [(2, 9), (1, 7)]
+    assert [group.again.count("id=") for group in said.groups] == [2, 1]
     assert said.notes[0] == "1 fejl er rettet op af en senere kørsel"
     well = verdict.verdict("night", start, {"succeeded": 1}, failures[3:], 0, {}, DA)
     assert (well.well, well.heading) == (True, "Alt er vel: 1 kørsel fuldført siden i går 17:00.")

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
+from urllib.parse import urlencode
 
 from kronik.events import JobDefined
 from msgspec import Struct
@@ -30,13 +31,17 @@ _ERROR_LIMIT: Final = 140
 
 
 class Group(Struct, frozen=True):
-    """Failures of one job for one reason. newest: the id of the last of them."""
+    """Failures of one job for one reason. newest: the id of the last of them.
+
+    again: where they alone are run again; "" for more than an address can name.
+    """
 
     job_type: str
     title: str
     error: str
     count: int
     newest: int
+    again: str
 
 
 class Choice(Struct, frozen=True):
@@ -154,12 +159,20 @@ def _grouped(failures: Sequence[Failure], definitions: dict[str, JobDefined], vo
             error=in_a_line(said(same[0].error, voice), _ERROR_LIMIT),
             count=len(same),
             newest=max(one.id for one in same),
+            again=_again(same),
         )
         for (job_type, _), same in found.items()
     ]
     return sorted(groups, key=lambda group: (-group.count, group.job_type))
 
 
+def _again(failures: Sequence[Failure]) -> str:
+    if len(failures) > _NAMED:
+        return ""
+    return f"/admin/system/bulk/new?{urlencode([('id', one.id) for one in failures])}"
+
+
+_NAMED: Final = 100
 _VARIES: Final = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{12,}|\d+(?:[.,:]\d+)*", re.IGNORECASE)
 
 
