@@ -53,6 +53,11 @@ def test_trigger_wait_exits_with_1_for_a_run_that_failed(up: Up) -> None:
         fail_sandbox(up, "none")
     assert result.returncode == 1, result.stdout
     assert "FAILED" in result.stdout
+    (failed,) = answered(up, "history", "--limit", "1", "--status", "FAILED")
+    told = up.kronik("show", str(failed["id"])).stdout
+    assert "Traceback (most recent call last)" in told
+    assert failed["errorMessage"].splitlines()[0] in told
+    assert answered(up, "show", str(failed["id"]))["traceback"] == failed["traceback"]
 
 
 def fail_sandbox(up: Up, mode: str) -> None:

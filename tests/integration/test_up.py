@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 import nats
 import psutil
 import pytest
 
+from services.log.append import EventLog
 from services.stack import port
 from tests import servers
+from tests.integration.api.conftest import Stream
 from tests.up import Up, running
 from tests.up import home as new_home
 
@@ -34,6 +37,11 @@ def up() -> Iterator[Up]:
 def home() -> Iterator[Path]:
     with new_home() as home:
         yield home
+
+
+@pytest.fixture
+def stream(event_log: EventLog) -> Stream:
+    return Stream(event_log)
 
 
 def service(up: Up, action: str, name: str) -> dict[str, str]:
@@ -229,6 +237,25 @@ def test_existing_servers_are_used_where_they_are_named(home: Path, database_url
         assert {name for name in ("nats", "postgres") if (up.state / "logs" / f"{name}.log").exists()} == set()
         run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"})
         assert up.finished(run["id"])["status"] == "SUCCESS"
+
+
+async def test_a_history_of_another_stream_keeps_it_waiting_until_it_is_rebuilt(
+    home: Path, nats_url: str, database_url: str, stream: Stream
+) -> None:
+    run_id = await stream.run()
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE history.checkpoint SET sequence = 1, event_id = 'of another stream'")
+    await connection.close()
+    up = Up(home, environ={"KRONIK_NATS_URL": nats_url, "KRONIK_DATABASE_URL": database_url}).start()
+    try:
+        await asyncio.to_thread(up.said, "projector_stopped")
+        assert not up.ready_file.exists()
+        rebuilt = await asyncio.to_thread(up.kronik, "rebuild", "--json")
+        assert (rebuilt.returncode, json.loads(rebuilt.stdout)["runs"]) == (0, 1), rebuilt.stderr
+        await asyncio.to_thread(up.wait_ready)
+        assert up.call("GET", f"/api/admin/job-run/{run_id}")["status"] == "SUCCESS"
+    finally:
+        await asyncio.to_thread(up.stop)
 
 
 def test_a_service_that_can_not_start_ends_it_with_what_the_service_said(home: Path) -> None:
