@@ -95,7 +95,9 @@ async def count(pool: Pool, wanted: RunFilter = ALL, moment: Moment | None = Non
     """How many runs the filter selects."""
     if moment is None and selection.only_groups(wanted):
         asked = selection.tallied(wanted)
-        return Count(await pool.fetchval(asked.text, *asked.values), exact=True)
+        kept: int | None = await pool.fetchval(asked.text, *asked.values)
+        if kept is not None:
+            return Count(kept, exact=True)
     asked = selection.count(wanted, COUNTED + 1, moment)
     found = await _counted(pool, asked)
     if found is not None and found <= COUNTED:

@@ -112,10 +112,11 @@ def newest_by_job(moment: Moment | None = None, limit: int = 1) -> Statement:
 
 
 def tallied(wanted: RunFilter) -> Statement:
-    """How many there are, for a filter of which `only_groups` is true."""
+    """How many there are, for a filter of which `only_groups` is true; null where some can't be told by their state."""
     select = _Select(wanted, None)
     return select.statement(
-        f"SELECT coalesce(sum(count), 0)::bigint FROM history.tally AS grouped WHERE {select.groups()}"
+        f"SELECT CASE WHEN bool_or(grouped.state = '{UNSORTED}') IS NOT TRUE THEN coalesce(sum(count), 0)::bigint END"
+        f" FROM history.tally AS grouped WHERE {select.groups()}"
     )
 
 
@@ -305,8 +306,8 @@ class _Select:
         return bool(wanted.job_types or wanted.not_job_types) or self._states != frozenset(STATES)
 
     def groups(self) -> str:
-        """The groups that are meant, as a condition on the tally; unsorted ones are left out."""
-        return self._existing(sorted(self._states))
+        """The groups that are meant, or may be, as a condition on the tally."""
+        return self._existing([*sorted(self._states), UNSORTED])
 
     def plain(self) -> list[str]:
         """Every part as a condition on the run, for who reads all of them."""

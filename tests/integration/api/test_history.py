@@ -258,6 +258,22 @@ async def test_every_filter_selects_what_its_words_say_now_and_then(db: Connecti
     assert found_any > 100
 
 
+async def test_runs_of_an_older_read_model_are_found_and_counted_until_it_is_renewed(db: Connection, pool: Any) -> None:
+    runs = list(some_runs(random.Random(5), 200))
+    await keep(db, runs)
+    await db.execute("UPDATE run SET state = 'unsorted' WHERE id % 3 = 0")
+    filters = [
+        *(RunFilter(statuses=(status,)) for status in ("RUNNING", "SUCCESS", "PARTIAL", "FAILED")),
+        *(RunFilter(open=is_open, job_types=("A",)) for is_open in (True, False)),
+        *(RunFilter(not_job_types=("A",)), RunFilter(phases=("retrying",)), RunFilter()),
+    ]
+    for wanted in filters:
+        expected = [run.id for run in runs if selects(wanted, run, runs)]
+        assert expected, wanted
+        assert [run.id for run in await queries.history(pool, wanted, 1000)] == expected[::-1], wanted
+        assert await queries.count(pool, wanted) == queries.Count(len(expected), exact=True), wanted
+
+
 async def test_a_failure_is_unresolved_until_the_same_work_succeeds_later(api: Api, stream: Stream) -> None:
     retry = Retrying(attempt=1, error="no", error_type="E", retry_at=stream.log.clock.now())
     failed = Failed(attempt=1, error="broke", error_type="E")
