@@ -115,32 +115,25 @@ class Bus(Struct, frozen=True, kw_only=True):
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
             yield
 
-    async def _reload(self) -> None:
-        """Have every server read its configuration again. Raises NotReloaded, NatsUnreachable."""
-        connection = await reach.connect(self.url(accounts.SYSTEM), "kronik-service", _ANSWERS_WITHIN_S)
-        try:
-            for server in await _servers(connection):
-                answer = await connection.request(f"$SYS.REQ.SERVER.{server}.RELOAD", timeout=_ANSWERS_WITHIN_S)
-                if "error" in (said := json.loads(answer.data)):
-                    raise NotReloaded(f"a NATS server refused the new accounts: {said['error'].get('description')}")
-        except (NatsError, TimeoutError) as error:
-            raise NotReloaded(f"the NATS servers did not say that they read the new accounts: {error!r}") from error
-        finally:
-            await nats_connection.close(connection)
-
     async def _until(self, url: str, *, let_in: bool) -> None:
         """Have every server take the change. Raises NotReloaded, NatsUnreachable.
 
         An account that is new at a reload imports nothing until the next one (nats-server 2.15.1): it may take two.
         """
         give_up = monotonic_s() + _ANSWERS_WITHIN_S
-        await self._reload()
-        for server in url.split(","):
-            while await _lets_in(server) != let_in:
-                if monotonic_s() > give_up:
-                    raise NotReloaded(f"{urlsplit(server).netloc.rpartition('@')[2]} goes on with the accounts it had")
-                await asyncio.sleep(_LOOK_EVERY_S)
-                await self._reload()
+        connection = await reach.connect(self.url(accounts.SYSTEM), "kronik-service", _ANSWERS_WITHIN_S)
+        try:
+            ids = await _servers(connection)
+            await _reload(connection, ids)
+            for server in url.split(","):
+                while await _lets_in(server) != let_in:
+                    if monotonic_s() > give_up:
+                        place = urlsplit(server).netloc.rpartition("@")[2]
+                        raise NotReloaded(f"{place} goes on with the accounts it had")
+                    await asyncio.sleep(_LOOK_EVERY_S)
+                    await _reload(connection, ids)
+        finally:
+            await nats_connection.close(connection)
 
 
 def embedded(directory: StateDirectory, secrets: Secrets, nats_port: int) -> Bus:
@@ -161,6 +154,17 @@ def services_beside(accounts_file: Path) -> Path:
 def _must_know(name: str, services: Iterable[str]) -> None:
     if name not in services:
         raise NoSuchService(f"there is no service {name}; there are: {', '.join(sorted(services)) or 'none'}")
+
+
+async def _reload(connection: Client, servers: Iterable[str]) -> None:
+    """Have these servers read their configuration again. Raises NotReloaded."""
+    try:
+        for server in servers:
+            answer = await connection.request(f"$SYS.REQ.SERVER.{server}.RELOAD", timeout=_ANSWERS_WITHIN_S)
+            if "error" in (said := json.loads(answer.data)):
+                raise NotReloaded(f"a NATS server refused the new accounts: {said['error'].get('description')}")
+    except (NatsError, TimeoutError) as error:
+        raise NotReloaded(f"the NATS servers did not say that they read the new accounts: {error!r}") from error
 
 
 async def _servers(connection: Client) -> list[str]:

@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,6 +129,16 @@ def test_services_come_and_go_while_it_runs(up: Up) -> None:
     for wrong in (("remove", "shop"), ("rotate", "shop"), ("add", "cron"), ("add", "Shop")):
         assert up.kronik("service", *wrong).returncode == 2, wrong
     assert up.child("nats").pid == nats_server
+
+
+def test_services_that_come_at_the_same_moment_all_come_and_none_twice(up: Up) -> None:
+    with ThreadPoolExecutor(3) as shells:
+        wanted = ["twin", "twin", "other"]
+        done = list(shells.map(lambda name: up.kronik("service", "add", name, "--json"), wanted))
+    assert sorted(each.returncode for each in done) == [0, 0, 1]
+    listed = {each["name"] for each in json.loads(up.kronik("service", "list", "--json").stdout)}
+    assert {*wanted} <= listed
+    assert all(let_in(json.loads(each.stdout)) for each in done if each.returncode == 0)
 
 
 def test_the_demo_gives_the_jobs_real_work(up: Up) -> None:
