@@ -6,6 +6,7 @@ With a moment each is answered as it would have been then.
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from kronik.events import ScheduleChanged
@@ -68,7 +69,13 @@ async def recent(pool: Pool, limit: int = 30, moment: Moment | None = None) -> d
     return _by_job(Bar(**row) for row in await pool.fetch(statement("recent"), limit))
 
 
-async def window(pool: Pool, since: datetime, limit: int = 150, moment: Moment | None = None) -> dict[str, list[Bar]]:
+WINDOW: Final = 150
+"""So many runs of a job are drawn over time, the last ones."""
+
+
+async def window(
+    pool: Pool, since: datetime, limit: int = WINDOW, moment: Moment | None = None
+) -> dict[str, list[Bar]]:
     """The last runs of every job that started since then, or were open then, oldest first."""
     if moment:
         runs = await queries.newest_by_job(pool, limit, moment)

@@ -20,6 +20,7 @@ from kronik.events import (
 )
 from msgspec import Meta
 
+from services.api.history import overview
 from services.api.history.overview import Bar, Failure, Neighbours
 from services.api.history.queries import JobRun, Slot
 from services.api.job_log import Line, Progress
@@ -197,6 +198,15 @@ def test_a_lane_holds_what_ran_what_did_not_and_what_will() -> None:
     assert made.rings[0][0] < made.blocks[0].x < over.at(NOW) < made.dots[0]
     assert len(made.dots) == 1
     assert len(charts.ticks(over, DA)) >= 3
+
+
+def test_a_lane_says_from_when_on_its_runs_are_drawn() -> None:
+    over = charts.span(NOW - timedelta(days=1), NOW)
+    few = charts.lane("A", "A", [bar(n, 60) for n in range(overview.WINDOW - 1)], [], [], over, DA)
+    many = charts.lane("A", "A", [bar(n, 60) for n in range(overview.WINDOW)], [], [], over, DA)
+    assert few.earlier == 0
+    assert many.earlier == many.blocks[0].x > 0
+    assert "tidligere er ikke tegnet" in many.label
 
 
 def test_a_runs_time_is_told_in_stretches() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.api.history.overview import Bar
+from services.api.history.overview import WINDOW, Bar
 from services.api.history.queries import Slot
 from services.api.panel.views.rows import skipped_in_a_line
 from services.api.panel.views.signs import Kind, kind_of
@@ -103,10 +103,14 @@ class Block(Struct, frozen=True):
 
 
 class Lane(Struct, frozen=True):
-    """A job over time. rings: slots that were skipped, by place; dots: slots to come. All in per cent of the width."""
+    """A job over time, in per cent of the width. earlier: where the runs begin that are drawn; 0 where all of them are.
+
+    rings: slots that were skipped, by place; dots: slots to come.
+    """
 
     job_type: str
     title: str
+    earlier: float
     blocks: tuple[Block, ...]
     rings: tuple[tuple[float, str], ...]
     dots: tuple[float, ...]
@@ -153,14 +157,18 @@ def lane(
     voice: Voice,
 ) -> Lane:
     """skipped: the newest first."""
+    earlier = max(0.0, over.at(bars[0].started_at)) if len(bars) >= WINDOW else 0.0
     rings = {over.at(one.scheduled_for): skipped_in_a_line(one, voice) for one in skipped[::-1]}
     said = _counted(bars, voice)
+    if earlier:
+        said += ", " + voice.text("earlier ones are not drawn")
     if skipped:
         said += ", " + voice.count("%(n)d slot skipped", "%(n)d slots skipped", len(skipped))
         said += f": {skipped_in_a_line(skipped[0], voice)}"
     return Lane(
         job_type=job_type,
         title=title,
+        earlier=earlier,
         blocks=tuple(_merged(_block(bar, over) for bar in bars)),
         rings=tuple((x, why) for x, why in rings.items() if x >= 0),
         dots=tuple(over.at(one) for one in coming if one <= over.until),
