@@ -90,8 +90,14 @@ async def _schedule_and_reconcile(
         await quotas.take(batch)
 
     schedules_feed = Subscription(connection, f"{name}-schedules", take, filter=schedules.FILTER)
-    position = await begin(event_log, runs)
-    runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True, position=position)
+    runs_feed = Subscription(connection, f"{name}-runs", runs.take, headers_only=True)
+
+    async def follow_runs() -> None:
+        """Where a job lost its consumer, what is open is read from its first trigger on, and that can take minutes:
+        slots that need not know it fire meanwhile."""
+        runs_feed.position = await begin(event_log, runs)
+        await runs_feed.run()
+
     ledger = Ledger(event_log)
     scheduler = Scheduler(event_log, ledger, time, known, schedules_feed, runs, runs_feed)
     reconciler = Reconciler(
@@ -105,7 +111,7 @@ async def _schedule_and_reconcile(
     )
     own_time = StreamTime(connection, SystemClock(config.clock_file).offset)
     queues = Queues(event_log, own_time, known, schedules_feed, quotas, runs, runs_feed, by=f"queues-{config.instance}")
-    tasks: list[asyncio.Task[None]] = [asyncio.create_task(feed.run()) for feed in (schedules_feed, runs_feed)]
+    tasks: list[asyncio.Task[None]] = [asyncio.create_task(each) for each in (schedules_feed.run(), follow_runs())]
     try:
         await schedules_feed.current.wait()
         tasks += [asyncio.create_task(each.run()) for each in (scheduler, reconciler, queues)]

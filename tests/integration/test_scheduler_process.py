@@ -1,5 +1,6 @@
 """The scheduler as a process: it fires by the clock, survives its server, and stops at once."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -11,10 +12,13 @@ from kronik import subjects
 from kronik.events import Schedule
 from nats.aio.client import Client
 
+from services.infra import lifecycle
 from services.infra.clock import SystemClock
+from services.infra.settings import SchedulerSettings
 from services.log import connection as nats_connection
 from services.log.append import EventLog
 from services.log.provision import provision
+from services.scheduler import __main__ as scheduler
 from tests import processes, servers
 from tests.runs import finished, trigger
 from tests.scheduling import define, handled, minute_after, triggers
@@ -70,6 +74,28 @@ async def test_a_slot_fires_when_its_time_comes(
     assert message.subject == f"jobs.trigger.{JOB}.cron"
     assert await triggers(event_log, JOB) == [rehearsal.slot]
     assert timedelta(0) <= late < timedelta(seconds=1)
+
+
+async def test_slots_fire_while_it_is_still_looking_for_the_open_runs(
+    nats_url: str, nats_client: Client, event_log: EventLog, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With five million events and a job without a consumer that takes minutes."""
+    looking = asyncio.Event()
+
+    async def begin(*_: object) -> None:
+        looking.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(scheduler, "begin", begin)
+    await define(event_log, JOB, rehearsal.schedule)
+    fired = await nats_client.subscribe(subjects.TRIGGERS)
+    config = SchedulerSettings(nats_url=nats_url, clock_file=rehearsal.file)
+    async with connected(nats_url) as connection:
+        working = asyncio.create_task(scheduler._schedule_and_reconcile(config, connection, event_log, "scheduler-1"))
+        await asyncio.wait_for(looking.wait(), 10)
+        await fired.next_msg(timeout=20)
+        await lifecycle.end((working,))
+    assert await triggers(event_log, JOB) == [rehearsal.slot]
 
 
 async def test_a_clock_that_was_two_days_ahead_and_is_put_back_silences_nothing(
