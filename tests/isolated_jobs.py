@@ -108,3 +108,4 @@ slow_command = command_job(
     "SLOW_COMMAND", ["sh", "-c", f"sleep {STAYS} & sleep {STAYS}"], retry=ONCE, timeout=seconds(0.3)
 )
 no_command = command_job("NO_COMMAND", ["no-such-program-7"], concurrency=2)
+large_result = command_job("LARGE_RESULT", [sys.executable, "-c", """print('{"a": "' + 'x' * 300_000 + '"}')"""])

@@ -28,7 +28,8 @@ from kronik.job import NoParams, Params, job
 _LOOK_EVERY_S = 0.1
 _LINGER_S = 0.5
 """How long the output of a command that has ended is still read: a child of its may hold it open for ever."""
-_LINE_LIMIT = 64 * 1024
+_LINE_LIMIT = 1024 * 1024
+"""Bytes of a line: a result that is too large is then told as one, and is no line of the log that was cut."""
 _ENVIRONMENT_LIMIT = 100_000
 _CHUNK = 64 * 1024
 _OURS_ALONE = ("KRONIK_NATS_",)

@@ -134,4 +134,5 @@ async def test_a_command_is_a_job(nats_client: Client, event_log: EventLog) -> N
     assert (await done(nats_client, event_log, "SLOW_COMMAND")).error == "timed out after 0.3 s"
     missing = await done(nats_client, event_log, "NO_COMMAND")
     assert (missing.attempt, "no-such-program-7" in (missing.error or "")) == (1, True)
+    assert "at most 262144 are allowed" in ((await done(nats_client, event_log, "LARGE_RESULT")).error or "")
     assert survivors() == []

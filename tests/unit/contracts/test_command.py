@@ -33,8 +33,8 @@ print(json.dumps({"stdin": json.load(sys.stdin), "env": [os.environ.get(name) fo
 
 def test_large_params_that_nobody_reads_and_much_output_hang_nobody() -> None:
     run = Run()
-    assert perform("print('x' * 1_000_000); print('last')", run, text="y" * 200_000) is None
-    assert [len(event) for event, _ in run.log.lines] == [64 * 1024, 4]
+    assert perform("print('x' * 2_000_000); print('last')", run, text="y" * 200_000) is None
+    assert [len(event) for event, _ in run.log.lines] == [1024 * 1024, 4]
 
 
 def test_a_failure_says_how_and_with_which_last_words() -> None:
