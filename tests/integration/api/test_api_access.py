@@ -267,6 +267,8 @@ async def test_the_documents_are_there_for_who_may_read_and_need_nothing_from_el
 async def test_who_signed_in_and_what_is_used_is_told_to_admins(api: Api, db: Connection) -> None:
     account = await store.create_account(db, "anna", "operator")
     secret = await store.create_sign_in_link(db, account)
+    long_ago = "INSERT INTO access.sign_in (account_id, signed_in_at, address, agent)"
+    await db.execute(f"{long_ago} VALUES ($1, now() - interval '2 years', '', '')", int(account))
     await api.http.post(f"/sign-in/{secret}", headers={"User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0"})
 
     async def told(what: str) -> list[dict[str, str]]:
