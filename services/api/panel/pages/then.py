@@ -11,7 +11,7 @@ from services.api.panel.said import Said
 from services.api.panel.views import moment as views
 from services.api.panel.views.moment import Then
 from services.api.past import History
-from services.api.problems import BEFORE_HISTORY, INVALID, Problem
+from services.api.problems import BEFORE_HISTORY, INVALID, TO_COME, Problem
 from services.words.voice import Voice
 
 AsOf = Annotated[str, QueryParameter(name=views.AS_OF, max_length=40)]
@@ -25,7 +25,7 @@ async def then_of(past: History, as_of: str, voice: Voice) -> tuple[Then | None,
     try:
         moment = await moment_of(past, asked)
     except Problem as problem:
-        if problem.kind not in (BEFORE_HISTORY, INVALID):
+        if problem.kind not in (BEFORE_HISTORY, TO_COME, INVALID):
             raise
         raise await _refused(past, as_of, problem, voice) from problem
     assert moment is not None
@@ -36,7 +36,8 @@ async def _refused(past: History, asked: str, problem: Problem, voice: Voice) ->
     too_early = problem.kind is BEFORE_HISTORY
     first = await first_event(past) if too_early else None
     last = (await queries.position(past.pool)).sequence
-    heading = voice.text("Before the first event") if too_early else ""
+    to_come = voice.text("Not yet") if problem.kind is TO_COME else ""
+    heading = voice.text("Before the first event") if too_early else to_come
     return Said(problem.kind, views.refused(asked, too_early=too_early, first=first, last=last, voice=voice), heading)
 
 
