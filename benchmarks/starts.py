@@ -40,9 +40,20 @@ async def measure(*, events: int, idle_s: float) -> list[Figure]:
         figures.append(await _replayed("rebuild", nats.url, database, events))
         figures.append(await _replayed("verify", nats.url, database, events))
         figures += await _services(nats.url, database, events, idle_s)
-        assert nats.process is not None
-        memory = psutil.Process(nats.process.pid).memory_info().rss
-        return [*figures, Figure("nats-server", f"{memory / 2**20:,.0f} MiB", f"RSS, {events:,} events")]
+        return [*figures, await _restarted(nats, events)]
+
+
+async def _restarted(nats: servers.NatsServer, events: int) -> Figure:
+    nats.stop()
+    begin = time.perf_counter()
+    nats.start()
+    connection = await nats_connection.connect(nats.url, "benchmark")
+    assert (await jetstream.stream_info(connection)).state.messages >= events
+    ready_s = time.perf_counter() - begin
+    await nats_connection.close(connection)
+    assert nats.process is not None
+    memory = psutil.Process(nats.process.pid).memory_info().rss / 2**20
+    return Figure(f"nats-server, {events:,} events", f"ready after {ready_s:.1f} s, {memory:,.0f} MiB", "RSS")
 
 
 async def _settle(connection: Client, last: int) -> None:
