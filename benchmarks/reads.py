@@ -1,8 +1,11 @@
-"""What the history answers at millions of runs, on a Postgres as durable as `kronik up` starts it."""
+"""What the history answers at millions of runs while more are projected, on a Postgres as durable as `kronik up`'s."""
 
 import asyncio
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +14,7 @@ import msgspec
 
 from benchmarks import panel
 from benchmarks.figures import Figure, latency, rate
+from benchmarks.projecting import Projected
 from services.api.commands import bulk
 from services.api.history import counts, export, overview, queries, schema
 from services.api.history.columns import term_of
@@ -30,10 +34,26 @@ async def measure(*, runs: int, requests: int) -> list[Figure]:
     with servers.postgres(durable=True) as postgres:
         database = postgres.create_database()
         await fill(database, runs)
-        async with _pool(database) as pool:
+        async with _pool(database) as pool, _projecting(database) as meanwhile:
             figures = [await _asked(pool, what, ask, requests) for what, ask in questions(runs)]
             figures += [await _exported(pool, format, runs) for format in ("csv", "jsonl")]
-        return [*figures, *await panel.pages(database, _JOBS[0], runs, max(3, requests // 10))]
+        pages = await panel.pages(database, _JOBS[0], runs, max(3, requests // 10))
+        return [*figures, *meanwhile, *pages]
+
+
+@asynccontextmanager
+async def _projecting(database: str) -> AsyncIterator[list[Figure]]:
+    """Another process projects within the block; afterwards there is what it did."""
+    figures: list[Figure] = []
+    argv = (sys.executable, "-m", "benchmarks.projecting", database)
+    process = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        yield figures
+    finally:
+        told, _ = await process.communicate(b"")
+    done = msgspec.json.decode(told, type=Projected)
+    figures.append(rate("projecting, meanwhile", done.events, done.seconds, "events", "by another process"))
+    figures.append(latency("writing is locked, for a batch", done.spans, f"{len(done.spans)} batches"))
 
 
 def _pool(database: str) -> "asyncpg.Pool[asyncpg.Record]":
@@ -162,7 +182,5 @@ async def _exported(pool: "asyncpg.Pool[asyncpg.Record]", format: export.Format,
 
 
 if __name__ == "__main__":
-    import sys
-
     for figure in asyncio.run(measure(runs=int(sys.argv[1]), requests=int(sys.argv[2]))):
         print(f"{figure.what:50} {figure.value:40} {figure.how}", flush=True)
