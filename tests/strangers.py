@@ -51,6 +51,33 @@ HEADERS = (
     headers(*(b"H%d: x" % number for number in range(5_000))),
 )
 
+ORDERS = (
+    headers(b"Nats-TTL: 1s"),
+    headers(b"Nats-TTL: x"),
+    headers(b"Nats-Rollup: all"),
+    headers(b"Nats-Rollup: sub"),
+    headers(b"Nats-Schedule: @at 2030-01-01T00:00:00Z", b"Nats-Schedule-Target: jobs.trigger.X.admin"),
+    headers(b"Nats-Schedule-Next: purge", b"Nats-Scheduler: jobs.trigger.X.admin"),
+    headers(b"Nats-Incr: 1"),
+    headers(b"Nats-Expected-Stream: X"),
+    headers(b"Nats-Expected-Last-Sequence: 1"),
+    headers(b"Nats-Expected-Last-Subject-Sequence: 0", b"Nats-Expected-Last-Subject-Sequence-Subject: a b"),
+    headers(b"Nats-Expected-Last-Subject-Sequence: 0", b"Nats-Expected-Last-Subject-Sequence-Subject: >.>.*"),
+    headers(b"Nats-Batch-Id: a", b"Nats-Batch-Sequence: 1"),
+    headers(b"Nats-Batch-Id: b", b"Nats-Batch-Sequence: 2", b"Nats-Batch-Commit: 1"),
+    headers(b"Nats-Batch-Id: ../../c", b"Nats-Batch-Sequence: 1", b"Nats-Batch-Commit: 1"),
+    headers(b"Nats-Batch-Id: d", b"Nats-Batch-Sequence: x", b"Nats-Batch-Commit: eob"),
+    headers(b"Nats-Batch-Id: e", b"Nats-Batch-Sequence: 1", b"Nats-Batch-Commit: 1", b"Nats-Expected-Last-Msg-Id: x"),
+    headers(b"Nats-Fast-Batch-Id: f"),
+    headers(b"Nats-Msg-Id: " + b"x" * 60_000),
+    headers(b"Nats-Marker-Reason: MaxAge"),
+    headers(b"Nats-Required-Api-Level: 99"),
+    headers(b"Nats-Stream-Source: JOBS 1 > > a b"),
+    headers(b'Nats-Request-Info: {"acc":"KRONIK"}'),
+    headers(b"Nats-Trace-Dest: jobs.trigger.X.admin"),
+)
+"""Headers that nats-server obeys, or refuses."""
+
 SUBJECTS = (
     b"jobs.trigger.X.\xff\xfe",
     b"jobs.trigger.X.\x01\x1b[31m",
@@ -117,7 +144,7 @@ class Stranger:
         else:
             sizes = len(header), len(header) + len(body)
             self.writer.write(b"HPUB %s %s.x %d %d\r\n%s%s\r\n" % (subject, _INBOX, *sizes, header, body))
-        answer = json.loads(await self._answer() or b"{}")
+        answer = json.loads((await self._answer()).strip() or b"{}")
         return None if answer.get("duplicate") else answer.get("seq") or None
 
     async def _answer(self) -> bytes:
@@ -132,10 +159,11 @@ class Stranger:
 
 
 @asynccontextmanager
-async def stranger(port: int) -> AsyncIterator[Stranger]:
+async def stranger(port: int, user: str = "", password: str = "") -> AsyncIterator[Stranger]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     await reader.readline()
-    writer.write(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB %s.> 1\r\n' % _INBOX)
+    hello = {"verbose": False, "headers": True, "no_responders": True, "user": user, "pass": password}
+    writer.write(b"CONNECT %s\r\nSUB %s.> 1\r\n" % (json.dumps(hello).encode(), _INBOX))
     try:
         yield Stranger(reader, writer)
     finally:

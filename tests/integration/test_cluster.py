@@ -26,6 +26,7 @@ from tests import servers, shipped
 from tests.processes import runner, service
 from tests.runs import finished, trigger
 from tests.shipped import NODES, PASSWORDS, Cluster, kronik, passwords
+from tests.strangers import HEADERS, ORDERS, stranger
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +169,16 @@ def test_a_lost_quorum_is_said_and_not_screamed(cluster: Cluster, database_url: 
             server.start()
         assert all(0 < now - then <= MOST_LINES for now, then in zip(said, before, strict=True)), (before, said)
         assert all(process.running for process in processes)
+
+
+async def test_no_header_of_a_stranger_stops_a_stream_of_three_copies(cluster: Cluster) -> None:
+    """But one, which nats-server 2.15.1 has no answer to: tests/faults/test_cluster_faults.py."""
+    await asyncio.to_thread(cluster.provision)
+    async with stranger(cluster.servers[0].port, "administrator", PASSWORDS["administrator"]) as by:
+        for header in (*HEADERS, *ORDERS):
+            for body in (b"", b"{}"):
+                await by.store(b"jobs.trigger.X.crm", header, body)
+        assert await by.store(b"jobs.trigger.X.crm", None, b"{}")
 
 
 def test_only_its_owner_reads_what_nats_config_writes(tmp_path: Path) -> None:
