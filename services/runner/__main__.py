@@ -146,10 +146,10 @@ async def first(*events: asyncio.Event) -> None:
 
 def look_for_garbage_seldom() -> None:
     """Python does it for every 700 objects, which is for each dozen runs, over all that a thousand of them have in
-    hand: a third of the runner's time. What was loaded stays, and need not be looked at again."""
+    hand: a third of the runner's time. A run of its own leaves none, and what was loaded stays."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 20, 20)
 
 
 async def run_and_exit(config: settings.RunnerSettings, jobs: dict[str, Job]) -> None:

@@ -55,13 +55,25 @@ class Context:
         self.warnings: list[Warning] = []
         self.warning_count = 0
         self.saw_its_end = False
-        self.log = RunLog(self)
         self._lines = Lines()
         self._written: dict[str, str] = {}
         self._room = WARNINGS_ROOM
         self._told_to_stop = False
         self._progress: bytes | None = None
         self.publishing = asyncio.Lock()
+
+    @property
+    def log(self) -> "RunLog":
+        """Made when it is asked for: kept here it would be a circle, and every run a case for the garbage collector."""
+        return RunLog(self)
+
+    @cached_property
+    def logger(self) -> structlog.typing.FilteringBoundLogger:
+        """The service's, for the lines of this attempt."""
+        logger: structlog.typing.FilteringBoundLogger = logs.get().bind(
+            run_id=self.id, job=self.job_type, attempt=self.attempt
+        )
+        return logger
 
     @property
     def cancelled(self) -> bool:
@@ -163,14 +175,6 @@ class RunLog:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @cached_property
-    def _logger(self) -> structlog.typing.FilteringBoundLogger:
-        said_by = self._context
-        logger: structlog.typing.FilteringBoundLogger = logs.get().bind(
-            run_id=said_by.id, job=said_by.job_type, attempt=said_by.attempt
-        )
-        return logger
-
     def info(self, event: str, /, **fields: object) -> None:
         self._context.say("info", event, fields)
 
@@ -181,7 +185,7 @@ class RunLog:
         self._context.say("error", event, fields)
 
     def pass_on(self, level: str, text: str, fields: dict[str, str]) -> None:
-        getattr(self._logger, level)("job_log", text=text, **({"fields": fields} if fields else {}))
+        getattr(self._context.logger, level)("job_log", text=text, **({"fields": fields} if fields else {}))
 
 
 def _first(fields: dict[str, object]) -> list[tuple[str, object]]:

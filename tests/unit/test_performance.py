@@ -1,15 +1,19 @@
 """What comes of calling a job: exceptions as values, with where they came from."""
 
+import gc
 import sys
 import time
-from datetime import datetime, timedelta, tzinfo
+import weakref
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 from kronik import NoParams, RunContext, job
 from kronik.job import job_of
+from kronik.run import Run
 from kronik.text import TRACEBACK_LIMIT
 
-from services.runner.context import text_of, whole
+from services.infra.clock import SystemClock
+from services.runner.context import Context, text_of, whole
 from services.runner.outcome import Raised, as_raised, as_result, exited, trace
 
 
@@ -116,3 +120,17 @@ def test_a_result_that_raises_anything_is_no_result() -> None:
             raise SystemExit(3)
 
     assert isinstance(as_result({"at": datetime(2026, 1, 1, tzinfo=Zone())}), Raised)
+
+
+def test_a_run_leaves_nothing_to_the_garbage_collector() -> None:
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    run = Run(id=1, job_type="A", origin="crm", triggered_by="", triggered_at=now, params={})
+    context = Context(run, now, SystemClock())
+    context.log.info("said")
+    left = weakref.ref(context)
+    gc.disable()
+    try:
+        del context
+        assert left() is None
+    finally:
+        gc.enable()
