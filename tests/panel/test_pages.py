@@ -170,7 +170,8 @@ async def test_a_schedule_is_seen_before_it_holds_and_a_pause_says_who_why_and_u
 
 async def test_the_page_is_fetched_once_and_nothing_from_elsewhere(panel: Panel, stage: Stage) -> None:
     await stage.define(a_job("CLEAN_UP"))
-    await stage.ran("CLEAN_UP")
+    ended = await stage.ran("CLEAN_UP") + 2
+    await expect(panel.page.locator("#position")).to_contain_text(f"hændelse {ended} ", timeout=15_000)
     asked: list[str] = []
     panel.page.on("request", lambda request: asked.append(request.url.removeprefix(panel.address)))
     answer = await panel.page.goto("/admin/system/history")
