@@ -1,5 +1,6 @@
 """The system page: did it go well, what runs when, every job, the latest runs."""
 
+import asyncio
 import uuid
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -117,10 +118,11 @@ async def _progress(log: EventLog, unfinished: list[JobRun]) -> dict[int, Progre
     """Of the runs that are executing, by run."""
     executing = [run for run in unfinished if run.phase == "executing"][:20]
     try:
-        found = [(run.id, await job_log.latest_progress(log.connection, run.job_type, run.id)) for run in executing]
+        asked = (job_log.latest_progress(log.connection, run.job_type, run.id) for run in executing)
+        found = await asyncio.gather(*asked)
     except LogUnavailable:
         return {}
-    return {run_id: progress for run_id, progress in found if progress}
+    return {run.id: progress for run, progress in zip(executing, found, strict=True) if progress}
 
 
 routes: list[Any] = [system]

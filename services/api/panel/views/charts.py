@@ -116,6 +116,15 @@ class Lane(Struct, frozen=True):
     dots: tuple[float, ...]
     label: str
 
+    @property
+    def paths(self) -> tuple[tuple[Kind, str], ...]:
+        """The blocks as one path an outcome, of which a page of many runs is much lighter. Failures hang lower."""
+        found: dict[Kind, list[str]] = {}
+        for one in self.blocks:
+            y, tall = (12, 9) if one.kind in ("failed", "cancelled") else (5, 12)
+            found.setdefault(one.kind, []).append(f"M{one.x:g} {y}h{one.width:g}v{tall}h-{one.width:g}z")
+        return tuple((kind, "".join(drawn)) for kind, drawn in found.items())
+
 
 class Tick(Struct, frozen=True):
     x: float
