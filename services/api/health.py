@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from services.api.history import projector, queries
 from services.api.history.queries import Pool
+from services.api.problems import documented
 from services.log import jetstream
 from services.log.append import EventLog, LogUnavailable
 
@@ -45,6 +46,11 @@ Everything = Annotated[
 ]
 
 
+_UNREADY = ResponseSpec(
+    Ready, description="It can't serve, or is asked for everything; `reasons` say why", generate_examples=False
+)
+
+
 @get("/health/live", tags=["health"], summary="The process answers")
 async def live() -> Alive:
     return Alive()
@@ -54,11 +60,7 @@ async def live() -> Alive:
     "/health/ready",
     tags=["health"],
     summary="Whether this process can serve, and the others do their part",
-    responses={
-        503: ResponseSpec(
-            Ready, description="It can't serve, or is asked for everything; `reasons`", generate_examples=False
-        )
-    },
+    responses=documented(400) | {503: _UNREADY},
 )
 async def ready(
     pool: NamedDependency[Pool], log: NamedDependency[EventLog], state: State, everything: Everything = False

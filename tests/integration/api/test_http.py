@@ -113,6 +113,9 @@ async def test_a_document_says_what_is_answered(client: httpx.AsyncClient) -> No
     for format in ("csv", "jsonl"):
         answer = await client.get(f"{RUNS}/export", params={"format": format})
         assert answer.headers["Content-Type"].partition(";")[0] in exported
+    wrong = await client.get("/health/ready", params={"everything": "perhaps"})
+    ready = document["paths"]["/health/ready"]["get"]["responses"]
+    assert (wrong.status_code, [*ready["400"]["content"]]) == (400, [wrong.headers["Content-Type"]])
     job = document["paths"]["/api/admin/job/{job_type}/pause"]["post"]
     assert job["requestBody"]["required"] is False
     schedule = document["paths"]["/api/admin/job/{job_type}/schedule"]["post"]
