@@ -99,7 +99,7 @@ async def test_why_did_it_not_run_at_two_0_clicks_on_the_lane_and_1_in_the_calen
     reason = "The schedule was paused by ADMIN:1 (flytning) when this slot came due."
     await stage.skipped("CLEAN_UP", at, "paused", reason)
     reader = Reader(panel.page)
-    lane = panel.page.locator("#lane-CLEAN_UP svg")
+    lane = panel.page.locator("#lane-CLEAN_UP svg[role=img]")
     await expect(lane).to_have_attribute("aria-label", re.compile("1 tidspunkt sprunget over: .*af admin.*flytning"))
     await expect(lane.locator("circle.k-skipped title")).to_contain_text("flytning")
     await reader.reads("af admin (flytning)")
