@@ -44,11 +44,12 @@ class Waiter:
 
 
 class Changes:
-    """Tells everybody in this process what was projected, by whichever process."""
+    """Tells everybody in this process what was projected, by whichever process. position: the last that was told of."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._waiters: set[Waiter] = set()
+        self.position = 0
 
     @contextmanager
     def waiting(self) -> Iterator[Waiter]:
@@ -112,6 +113,7 @@ class Changes:
         self._tell(_changes.decode(str(payload)))
 
     def _tell(self, change: Change) -> None:
+        self.position = change.position
         for waiter in self._waiters:
             waiter.tell(change)
 

@@ -15,11 +15,13 @@ from litestar.enums import MediaType
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK
 from markupsafe import escape
+from msgspec import structs
 
 from services.api.panel.shared import NAME, REFRESH, key_of
 from services.api.panel.views import moment
 from services.api.panel.views.frame import frame
 from services.api.panel.views.moment import AS_OF, Chooser, Shown, Then
+from services.api.pulse import Beat
 from services.words.language import LANGUAGES, Code, Language, choose, known
 from services.words.voice import Voice
 
@@ -152,6 +154,7 @@ def choose_language(request: Asked) -> Redirect | None:
 
 def before_page(request: Asked) -> Response[Any] | None:
     """What answers before a page is made: a choice of language, or the same page as somebody else just got."""
+    request.state.position = request.app.state.changes.position
     if redirect := choose_language(request):
         return redirect
     key = key_of(request, language_of(request).code) if REFRESH in request.headers else None
@@ -174,8 +177,11 @@ def _is_admin(request: Asked) -> bool:
     return identity is not None and bool(identity.may("admin"))
 
 
-def _beat(request: Asked) -> Any:
-    return request.app.state.pulse.beat
+def _beat(request: Asked) -> Beat:
+    """The pulse is taken once a second; where the history stood when the page was asked for is known better."""
+    beat: Beat = request.app.state.pulse.beat
+    told = getattr(request.state, "position", 0)
+    return structs.replace(beat, position=told) if told > beat.position else beat
 
 
 def _remember(code: str, base: str) -> Cookie:
