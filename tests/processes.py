@@ -63,6 +63,12 @@ class Process:
             assert time.monotonic() < give_up, f"no {text!r} in its log:\n{self.log.read_text()[-3000:]}"
             time.sleep(0.02)
 
+    def wait_for_lines(self, count: int, within_s: float = 30) -> None:
+        give_up = time.monotonic() + within_s
+        while len(self.log.read_text().splitlines()) < count:
+            assert time.monotonic() < give_up, f"it says no more:\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.1)
+
 
 @contextlib.contextmanager
 def service(name: str, *, ready: str | None = None, **settings: str) -> Iterator[Process]:
