@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import math
 import re
 import time
 import uuid
@@ -104,7 +105,7 @@ async def crowd(*, readers: int, silent: int, seconds: float, rate: int) -> list
 async def _watched(
     log: EventLog, process: processes.Process, address: str, token: str, readers: int, seconds: float, rate: int
 ) -> list[tuple[str, str]]:
-    appended: list[float] = [time.perf_counter()] * 10
+    appended = [math.inf] * 10  # what stood there before the first page was open
     late: list[float] = []
     seen = [asyncio.create_task(_read(address, token, number, appended, late)) for number in range(readers)]
     memory: list[int] = []
@@ -172,7 +173,7 @@ async def _read(address: str, token: str, number: int, appended: list[float], la
             await news.wait()
             news.clear()
             position = int((_AT.search(await page.get(path)) or [b"", b"0"])[1])
-            if position > shown > 0 and shown + 1 < len(appended):
+            if position > shown > 0 and shown + 1 < len(appended) and appended[shown + 1] != math.inf:
                 late.append(time.perf_counter() - appended[shown + 1])
             shown = max(shown, position)
             await asyncio.sleep(_QUIET_S)

@@ -32,10 +32,15 @@ class Waiter:
         self._news = change if self._news is None else _both(self._news, change)
         self._arrived.set()
 
+    def wake(self) -> None:
+        """Who waits need wait no longer, though nothing has changed."""
+        self._arrived.set()
+
     async def next(self, within_s: float) -> Change | None:
-        """What has changed; None where nothing did within this time."""
+        """What has changed; None where nothing did within this time, or before wake()."""
         try:
-            await asyncio.wait_for(self._arrived.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._arrived.wait()
         except TimeoutError:
             return None
         self._arrived.clear()
@@ -64,16 +69,14 @@ class Changes:
     async def follow(self, stop: asyncio.Event, beat_s: float = 15.0) -> AsyncIterator[Change | None]:
         """Every change until `stop` is set; None after a silence of beat_s, for who must keep a line open."""
         with self.waiting() as waiter:
-            while not stop.is_set():
-                news = asyncio.ensure_future(waiter.next(beat_s))
-                stopping = asyncio.ensure_future(stop.wait())
-                try:
-                    await asyncio.wait({news, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                    if stop.is_set():
-                        return
-                    yield news.result()
-                finally:
-                    await end([news, stopping])
+            waking = asyncio.create_task(_wake(waiter, stop))
+            try:
+                while not stop.is_set():
+                    news = await waiter.next(beat_s)
+                    if not stop.is_set():
+                        yield news
+            finally:
+                await end([waking])
 
     async def reached(self, pool: Pool, sequence: int, within_s: float = 1.0) -> bool:
         """Wait until the read model holds the event at this sequence; False where it still does not."""
@@ -116,6 +119,12 @@ class Changes:
         self.position = change.position
         for waiter in self._waiters:
             waiter.tell(change)
+
+
+async def _wake(waiter: Waiter, when: asyncio.Event) -> None:
+    """One task for as long as somebody listens: hundreds do, and each looks ten times a second."""
+    await when.wait()
+    waiter.wake()
 
 
 def _both(one: Change, other: Change) -> Change:
