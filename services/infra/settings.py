@@ -24,6 +24,11 @@ LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 BasePath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
 DatabaseUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
+_ADDRESS = r"\s*(\*|[0-9]+(\.[0-9]+){3}(/[0-9]+)?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]+)?)\s*"
+Addresses = Annotated[
+    str,
+    Meta(pattern=f"^{_ADDRESS}(,{_ADDRESS})*$", description="expected IP addresses or networks, by comma, or *"),
+]
 
 DEFAULT_JOBS = ",".join(
     f"services.dining.{name}" for name in ("daily_maintenance", "monthly_billing", "heynabo_import")
@@ -67,7 +72,7 @@ class ApiSettings(Service, frozen=True, kw_only=True):
     port: Port = 8080
     api_port_file: Path | None = None
     base_path: BasePath = ""
-    trusted_proxies: str | None = None
+    trusted_proxies: Addresses | None = None
 
 
 class SchedulerSettings(Service, frozen=True, kw_only=True):
@@ -158,7 +163,7 @@ def _expected(kind: Any) -> str:
         if base is float:
             return f"expected a number above {limits.gt}"
         if limits.pattern is not None:
-            return f"must match {limits.pattern}"
+            return limits.description or f"must match {limits.pattern}"
     return ""
 
 

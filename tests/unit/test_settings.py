@@ -52,3 +52,17 @@ def test_up_says_what_it_and_its_services_refuse_before_it_starts() -> None:
         "KRONIK_REPLICAS",
         "KRONIK_LOG_LEVEL",
     }
+
+
+REACHABLE = {"KRONIK_NATS_URL": "nats://x", "KRONIK_DATABASE_URL": "postgres://x"}
+
+
+@pytest.mark.parametrize("proxies", ["*", "127.0.0.1", "10.0.0.0/8, ::1", "fd00::/8,192.168.1.4"])
+def test_proxies_are_addresses(proxies: str) -> None:
+    assert settings.read(ApiSettings, {**REACHABLE, "KRONIK_TRUSTED_PROXIES": proxies}).trusted_proxies == proxies
+
+
+@pytest.mark.parametrize("proxies", ["bogus", "proxy.example.org", "127.0.0.1;::1", "10.0.0.1,", "cafe"])
+def test_proxies_that_are_no_addresses_are_refused(proxies: str) -> None:
+    with pytest.raises(InvalidSettings, match="KRONIK_TRUSTED_PROXIES=.*IP addresses or networks, by comma"):
+        settings.read(ApiSettings, {**REACHABLE, "KRONIK_TRUSTED_PROXIES": proxies})
