@@ -64,5 +64,5 @@ def test_proxies_are_addresses(proxies: str) -> None:
 
 @pytest.mark.parametrize("proxies", ["bogus", "proxy.example.org", "127.0.0.1;::1", "10.0.0.1,", "cafe"])
 def test_proxies_that_are_no_addresses_are_refused(proxies: str) -> None:
-    with pytest.raises(InvalidSettings, match="KRONIK_TRUSTED_PROXIES=.*IP addresses or networks, by comma"):
+    with pytest.raises(InvalidSettings, match=r"KRONIK_TRUSTED_PROXIES=.*IP addresses or networks, by comma"):
         settings.read(ApiSettings, {**REACHABLE, "KRONIK_TRUSTED_PROXIES": proxies})
