@@ -106,6 +106,7 @@ class _Part(Struct, frozen=True):
 
 
 _Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+_Who = Annotated[str, Meta(max_length=200, pattern=r"^(CRON|(ADMIN|SERVICE):[^\x00]+)$")]
 _Instant = Annotated[datetime, Meta(tz=True)]
 _RunId = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 _INSTANT = "an instant with its offset, like 2026-11-27T06:00:00Z"
@@ -116,7 +117,7 @@ PARTS: Final[dict[str, _Part]] = {
     "jobType": _Part("job_types", _Text, "a job type, like DAILY_MAINTENANCE, or with ! before it: not that one", True),
     "status": _Part("statuses", Status, "RUNNING, SUCCESS, PARTIAL or FAILED", True),
     "phase": _Part("phases", Phase, "queued, executing, retrying or finished", True),
-    "triggeredBy": _Part("triggered_by", _Text, "CRON, ADMIN:<userId> or SERVICE:<name>, 1 to 200 characters", True),
+    "triggeredBy": _Part("triggered_by", _Who, "CRON, ADMIN:<userId> or SERVICE:<name>, 1 to 200 characters", True),
     "from": _Part("since", _Instant, _INSTANT),
     "to": _Part("until", _Instant, _INSTANT),
     "rerunOf": _Part("rerun_of", _RunId, "a run's id, from 1 to 9007199254740991"),

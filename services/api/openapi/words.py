@@ -6,6 +6,12 @@ _DAY: Final = r"(0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\
 _TIME: Final = r"([01]\d|2[0-3]):[0-5]\d"
 _INSTANT: Final = rf"^[1-9]\d{{3}}-({_DAY})T{_TIME}:[0-5]\d(\.\d+)?(Z|[+-]{_TIME})$"
 _TEXT: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\x00]*$"}
+_WHO: Final[dict[str, Any]] = {
+    "type": "string",
+    "maxLength": 200,
+    "pattern": "^(CRON|(ADMIN|SERVICE):[^\\x00]+)$",
+    "examples": ["CRON", "ADMIN:1", "SERVICE:crm"],
+}
 _RUN_ID: Final[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 _TRUTH: Final[dict[str, Any]] = {"type": "string", "enum": ["true", "false", "1", "0"]}
 
@@ -17,7 +23,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "rerunOf": {"schema": _RUN_ID},
     "correlationId": {"schema": _TEXT},
     "text": {"schema": _TEXT},
-    "triggeredBy": {"items": _TEXT},
+    "triggeredBy": {"items": _WHO},
     "open": {"schema": _TRUTH},
     "unresolved": {"schema": _TRUTH},
     "format": {"description": "CSV for spreadsheets, JSON Lines for programs"},
