@@ -108,6 +108,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """The exit status."""
     try:
+        _check_text(arguments)
         app = create_app(asked=next(iter(arguments), None))
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -119,6 +120,16 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _hung_up()
     return status if isinstance(status, int) else DONE
+
+
+def _check_text(arguments: list[str]) -> None:
+    """What is not UTF-8 reaches us as surrogates, which neither JSON nor a URL nor Postgres takes. Raises BadUsage."""
+    from services.cli.usage import BadUsage
+
+    for each in arguments:
+        typed = each.encode(errors="surrogateescape")
+        if typed.decode(errors="replace") != each:
+            raise BadUsage(f"{typed.decode(errors='backslashreplace')}: expected UTF-8")
 
 
 def _status_of(error: KronikError) -> int:

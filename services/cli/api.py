@@ -10,6 +10,7 @@ from kronik import KronikError
 
 from services.cli import terminal
 from services.cli.target import NotRunning, Target, find
+from services.cli.usage import BadUsage
 from services.infra.clock import monotonic_s
 
 _TIMEOUT_S = 15.0
@@ -35,7 +36,7 @@ class Refused(KronikError):
 
 
 class Api:
-    """Calls return decoded JSON. They raise Refused and Unreachable. What is None in a query is left out."""
+    """Calls return decoded JSON. They raise Refused, Unreachable and BadUsage. What is None in a query is left out."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -65,6 +66,8 @@ class Api:
                 yield answer
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+        except httpx.InvalidURL as error:
+            raise _unspeakable(error) from error
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
@@ -74,6 +77,8 @@ class Api:
             answer = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+        except httpx.InvalidURL as error:
+            raise _unspeakable(error) from error
         self._check(answer)
         return answer
 
@@ -114,6 +119,10 @@ def insist(work: Callable[[Api], T], patience_s: float = _PATIENCE_S) -> T:
                 terminal.say(f"{away}; trying again")
             told = True
         time.sleep(_AGAIN_AFTER_S)
+
+
+def _unspeakable(error: httpx.InvalidURL) -> BadUsage:
+    return BadUsage(f"what was asked does not fit into an address: {error}")
 
 
 def _given(query: Query) -> httpx.QueryParams:

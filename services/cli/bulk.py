@@ -3,7 +3,9 @@
 import time
 import uuid
 from typing import Any, Literal
+from urllib.parse import quote
 
+from kronik import subjects
 from rich.text import Text
 
 from services.cli import api, target, terminal
@@ -52,7 +54,8 @@ def bulk_command(
     if id is None:
         raise BadUsage(f"kronik bulk {action} ID: say which, as `kronik bulk list` lists them")
     with api.connect(target.find()) as calls:
-        work = calls.get(f"{_BULK}/{id}") if action == "show" else calls.post(f"{_BULK}/{id}/stop")
+        place = f"{_BULK}/{quote(id, safe='')}"
+        work = calls.get(place) if action == "show" else calls.post(f"{place}/stop")
     return _end(work, wait=wait, as_json=json)
 
 
@@ -74,7 +77,8 @@ def empty_queue_command(
     wait
         Return when all of them have been asked to stop.
     """
-    return _begin(f"/api/admin/job/{job}/empty-queue", (), yes=yes, wait=wait, dry_run=dry_run, as_json=json)
+    path = f"/api/admin/job/{subjects.check_job_type(job)}/empty-queue"
+    return _begin(path, (), yes=yes, wait=wait, dry_run=dry_run, as_json=json)
 
 
 def _begin(path: str, query: api.Query, *, yes: bool, wait: bool, dry_run: bool, as_json: bool) -> int:

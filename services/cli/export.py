@@ -1,13 +1,22 @@
 """`kronik export`: every run that a filter selects, through the HTTP API."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
+
+from kronik import KronikError
 
 from services.cli import api, target, terminal
 from services.cli.instants import moment
 from services.cli.runs import RUNS
 from services.cli.selecting import EVERYTHING, Selection
+from services.cli.usage import BadUsage
+
+
+class NotWritten(KronikError):
+    """The file took some of it, or nothing."""
 
 
 def export_command(
@@ -36,8 +45,22 @@ def export_command(
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             return 0
-        with file.open("wb") as out:
+        with _writing(file) as out:
             for chunk in answer.iter_bytes():
                 out.write(chunk)
     terminal.say(f"wrote {file}")
     return 0
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[BinaryIO]:
+    """Raises BadUsage where there can be no such file, NotWritten for a full disk and the like."""
+    try:
+        out = file.open("wb")
+    except OSError as error:
+        raise BadUsage(f"{file}: {error.strerror}; expected a file in a directory that exists") from error
+    try:
+        with out:
+            yield out
+    except OSError as error:
+        raise NotWritten(f"{file}: {error.strerror}; what stands there is not all of it") from error

@@ -117,11 +117,30 @@ def parse_params(params: list[str]) -> dict[str, object]:
         name, equals, text = each.partition("=")
         if not name or not equals:
             raise BadUsage(f"--param {each}: expected NAME=VALUE")
-        try:
-            parsed[name] = json.loads(text)
-        except ValueError:
-            parsed[name] = text
+        parsed[name] = _value(name, text)
     return parsed
+
+
+def _value(name: str, text: str) -> object:
+    """Python reads as JSON what JSON can't say: NaN, numbers without end, halves of characters. Raises BadUsage."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError:
+        raise _not_json(name, text) from None
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise _not_json(name, text) from None
+    return value
+
+
+def _not_json(name: str, text: str) -> BadUsage:
+    return BadUsage(
+        f"--param {name}={text[:80]}: expected JSON of finite numbers and whole characters, or text;"
+        f""" what is text all the same is put in quotes: '{name}="NaN"'"""
+    )
 
 
 def _ask(path: str, body: dict[str, object], *, wait: bool, yes: bool, dry_run: bool, as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from kronik import subjects
 
 from services.cli import api, target, terminal
 from services.cli.instants import instant
@@ -95,7 +96,7 @@ def schedule_command(
     if body:
         return _do(job, "schedule", body, dry_run=dry_run, as_json=json)
     with api.connect(target.find()) as calls:
-        found = calls.get(f"/api/admin/job/{job}")
+        found = calls.get(_path(job))
     _show(found, as_json=json)
     return 0
 
@@ -130,9 +131,14 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
+def _path(job: str) -> str:
+    """Raises InvalidName."""
+    return f"/api/admin/job/{subjects.check_job_type(job)}"
+
+
 def _do(job: str, command: str, body: dict[str, Any] | None, *, dry_run: bool, as_json: bool) -> int:
     with api.connect(target.find()) as calls:
-        answer = calls.post(f"/api/admin/job/{job}/{command}", body, query=dry(dry_run))
+        answer = calls.post(f"{_path(job)}/{command}", body, query=dry(dry_run))
     if dry_run and not as_json:
         print_plan(answer)
     else:

@@ -2,13 +2,35 @@
 
 import os
 from collections.abc import Mapping
+from typing import Annotated
 
 from kronik import KronikError
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from services.infra import settings
+from services.infra.settings import DatabaseUrl, NatsUrl
 from services.log import accounts
 from services.stack import port, postgres_server, ready, state
 from services.stack.credentials import Ports, Secrets
+
+_HOST = r"([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\])"
+ApiUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"^https?://([!-.0-?A-~]+@)?{_HOST}(:[0-9]{{1,5}})?(/[!-~]*)?\Z",
+        description="expected an address like http://127.0.0.1:8080",
+    ),
+]
+Token = Annotated[str, Meta(pattern=r"^[!-~]+\Z", description="expected visible ASCII characters")]
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """What is set for the commands."""
+
+    url: ApiUrl | None = None
+    token: Token | None = None
+    nats_url: NatsUrl | None = None
+    database_url: DatabaseUrl | None = None
 
 
 class NotRunning(KronikError):
@@ -65,13 +87,14 @@ def find_starting(environ: Mapping[str, str] = os.environ) -> Target:
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Target:
-    """What is set in the environment goes first, then the running `up`."""
+    """What is set in the environment goes first, then the running `up`. Raises InvalidSettings."""
+    given = settings.read(Environment, environ)
     directory = ready.state_directory(environ)
     running = ready.find(directory)
     return Target(
         place=str(directory.root),
-        url=environ.get("KRONIK_URL") or (running.url if running else None),
-        token=environ.get("KRONIK_TOKEN") or (running.token if running else None),
-        nats_url=environ.get("KRONIK_NATS_URL") or (running.nats_url if running else None),
-        database_url=environ.get("KRONIK_DATABASE_URL") or (running.database_url if running else None),
+        url=given.url or (running.url if running else None),
+        token=given.token or (running.token if running else None),
+        nats_url=given.nats_url or (running.nats_url if running else None),
+        database_url=given.database_url or (running.database_url if running else None),
     )

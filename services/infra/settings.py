@@ -175,5 +175,5 @@ def _path(kind: type, value: object) -> object:
 
 def _hidden(name: str, text: str) -> str:
     """Passwords, in addresses too, must not reach a log."""
-    secret = name.endswith("_PASSWORD") or (name.endswith("_URL") and "@" in text)
+    secret = name.endswith(("_PASSWORD", "_TOKEN")) or (name.endswith("_URL") and "@" in text)
     return "…" if secret else text

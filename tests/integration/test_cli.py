@@ -211,6 +211,8 @@ def set_result(up: Up, run_id: int, result: str) -> None:
         (("show", "999999"), 2, "no run 999999"),
         (("show", "x"), 2, "int"),
         (("tail", "--job", "a.b"), 2, "job type"),
+        (("bulk", "show", "1"), 2, "no bulk 1"),
+        (("export", "."), 2, "expected a file"),
         (("nonsense",), 2, "nonsense"),
     ],
 )

@@ -154,7 +154,7 @@ async def find(pool: Pool, id: str) -> Bulk:
     """Raises Problem."""
     found = await _known(pool, id)
     if found is None:
-        raise Problem(UNKNOWN_BULK, f"There is no work {id[:80]}.")
+        raise Problem(UNKNOWN_BULK, f"There is no bulk {id[:80]}.")
     return found
 
 
