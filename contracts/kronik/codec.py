@@ -108,9 +108,20 @@ def encode(
         raise InvalidEvent(f"{type(event).__name__} can't be written as JSON: {clean(str(error), 300)}") from error
     if is_too_deep(body):
         raise InvalidEvent(f"{type(event).__name__} is nested too deeply; at most {DEPTH_LIMIT} levels are allowed")
-    if isinstance(event, Triggered) and len(body) > PARAMS_LIMIT:
-        raise InvalidEvent(f"Triggered has {len(body)} bytes; at most {PARAMS_LIMIT} are allowed")
+    if isinstance(event, Triggered):
+        _refuse_what_no_trigger_carries(event, body)
     return body
+
+
+def _refuse_what_no_trigger_carries(event: Triggered, body: bytes) -> None:
+    """A trigger is read more strictly than any other event; in those, NUL is replaced as they are read."""
+    if len(body) > PARAMS_LIMIT:
+        raise InvalidEvent(f"Triggered has {len(body)} bytes; at most {PARAMS_LIMIT} are allowed")
+    try:
+        _refuse_nul(body)
+        _refuse_triggered_by(event.params)
+    except InvalidTrigger as error:
+        raise InvalidEvent(f"Triggered would not be read back: {error}") from error
 
 
 def check_params(params: dict[str, Any]) -> None:
@@ -328,11 +339,15 @@ def _document(body: bytes) -> dict[str, Any]:
         document = _anything.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidTrigger(f"the trigger's body is not valid JSON: {clean(str(error), 300)}") from error
-    if b"\\u0000" in body and _NUL.search(body):
-        raise InvalidTrigger("the trigger's body has a NUL character (\\u0000), which can't be stored; leave it out")
+    _refuse_nul(body)
     if not isinstance(document, dict):
         raise InvalidTrigger(f"the trigger's body must be a JSON object (the params), got {_kind(document)}")
     return document
+
+
+def _refuse_nul(body: bytes) -> None:
+    if b"\\u0000" in body and _NUL.search(body):
+        raise InvalidTrigger("the trigger's body has a NUL character (\\u0000), which can't be stored; leave it out")
 
 
 def _too_large(body: bytes) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 from kronik import KronikError
+from kronik.text import clean
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
@@ -77,6 +78,8 @@ HISTORY_AWAY = Kind("history-unavailable", "The history can't be read", 503)
 
 _BY_STATUS: Final = {kind.status: kind for kind in (INVALID, NOT_SIGNED_IN, NOT_FOUND, WRONG_METHOD, TOO_LARGE)}
 _GARBLED: Final = ("JSON is malformed", "Input data was truncated")
+_MAYBE_HALF: Final = re.compile("surrogate|truncated")
+_HALF: Final = ": it ends before it is complete, or has a lone surrogate (half of a pair, \\ud800 to \\udfff) in a text"
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 ALLOWED: Final = {
@@ -111,6 +114,8 @@ ALLOWED: Final = {
 }
 """What the fields of requests may be, said in every problem about them."""
 
+
+NUL_FREE: Final = "text without the character NUL (\\u0000)"
 
 _CALLED: Final = {
     "job_type": "jobType",
@@ -160,6 +165,30 @@ def invalid(field: str, problem: str, kind: Kind = INVALID, allowed: str | list[
     """One field of the request is wrong."""
     error = FieldError(field, problem, allowed if allowed is not None else ALLOWED.get(field, UNSET))
     return Problem(kind, f"{field}: {problem}", [error])
+
+
+def nul_in(field: str, given: Any) -> list[FieldError]:
+    """Where NUL stands in what is to be stored, which nothing can read back; one error a field."""
+    found, left = list[FieldError](), [(field, given)]
+    while left:
+        place, value = left.pop()
+        match value:
+            case str() if "\0" in value:
+                found.append(FieldError(place, "has a NUL character (\\u0000), which can't be stored", NUL_FREE))
+            case dict():
+                if any("\0" in name for name in value):
+                    problem = "has a name with a NUL character (\\u0000) in it, which can't be stored"
+                    found.append(FieldError(place, problem, NUL_FREE))
+                left += [(f"{place}.{clean(name, 200)}", one) for name, one in reversed(value.items())]
+            case list():
+                left += [(f"{place}.{at}", one) for at, one in reversed(list(enumerate(value)))]
+    return found
+
+
+def refuse(errors: list[FieldError], kind: Kind = INVALID, said: str = "") -> None:
+    """Raises the problem that these fields are, if there are any."""
+    if errors:
+        raise Problem(kind, said + "; ".join(f"{one.field}: {one.problem}" for one in errors[:10]), errors)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -217,7 +246,7 @@ def _field_error(found: dict[str, Any]) -> FieldError:
 
 def _of_http(error: HTTPException) -> Problem:
     if error.detail.startswith(_GARBLED):
-        return Problem(MALFORMED, error.detail)
+        return Problem(MALFORMED, f"{error.detail}{_HALF if _MAYBE_HALF.search(error.detail) else ''}")
     if error.status_code == TOO_LARGE.status:
         return Problem(TOO_LARGE, "A body may have 512 KiB.")
     kind = _BY_STATUS.get(error.status_code)

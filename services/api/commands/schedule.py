@@ -16,7 +16,7 @@ from services.api.access.store import Identity
 from services.api.commands.plan import Plan
 from services.api.history.queries import DefinedJob
 from services.api.past import History
-from services.api.problems import BUSY, INVALID, NO_SCHEDULE, NOT_NOW, UNFIT_SCHEDULE, Problem, invalid
+from services.api.problems import BUSY, INVALID, NO_SCHEDULE, NOT_NOW, UNFIT_SCHEDULE, Problem, invalid, nul_in, refuse
 from services.infra import slots
 from services.infra.schedule_words import in_words
 from services.log.append import Appended, EventLog, Expected
@@ -169,6 +169,7 @@ def _check(schedule: Schedule | None) -> None:
 
 def _pause(present: ScheduleChanged | None, wanted: ScheduleRequest, by: str, now: datetime) -> Pause | None:
     """The pause after the change: resumed, begun, kept, or with another reason or end."""
+    refuse(nul_in("pauseReason", wanted.pause_reason))
     held = in_force.pause(present, now)
     more = {
         name: value

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from jsonschema.exceptions import ValidationError
 from kronik import codec, in_force, subjects
+from kronik.errors import InvalidTrigger
 from kronik.events import JobDefined, Recorded, Triggered, TriggerRefused
 from kronik.run import Run, begin
 from kronik.text import clean
@@ -29,6 +30,8 @@ from services.api.problems import (
     FieldError,
     Problem,
     invalid,
+    nul_in,
+    refuse,
 )
 from services.infra import logs
 from services.infra import params as judge
@@ -185,15 +188,16 @@ async def unknown_job_type(pool: Pool, job_type: str) -> Problem:
 
 
 def check_params(definition: JobDefined, params: dict[str, Any]) -> None:
-    """Raises a problem that names every field which the job's schema refuses."""
+    """Raises a problem that names every field which can't be stored, or which the job's schema refuses."""
     size = len(msgspec.json.encode(params))
     if size > PARAMS_BYTES:
         raise invalid("params", f"{size} bytes of JSON", TOO_LARGE, f"at most {PARAMS_BYTES} bytes")
-    errors = _misfits(definition, params)
-    if errors:
-        detail = f"{definition.job_type} does not take these params: "
-        detail += "; ".join(f"{one.field}: {one.problem}" for one in errors[:10])
-        raise Problem(INVALID_PARAMS, detail, errors)
+    refuse(nul_in("params", params))
+    try:
+        codec.check_params(params)
+    except InvalidTrigger as error:
+        raise invalid("params", str(error), allowed="params that a trigger can carry") from error
+    refuse(_misfits(definition, params), INVALID_PARAMS, f"{definition.job_type} does not take these params: ")
 
 
 def _misfits(definition: JobDefined, params: dict[str, Any]) -> list[FieldError]:

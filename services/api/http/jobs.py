@@ -32,7 +32,7 @@ from services.api.http.dry_run import or_plan
 from services.api.http.named import NamedRun, by_names, named
 from services.api.http.order import Order
 from services.api.past import History
-from services.api.problems import documented
+from services.api.problems import documented, nul_in, refuse
 from services.api.request_schemas import refuse_lookalikes
 from services.infra.schedule_words import in_words
 from services.log.presence import Runner
@@ -131,6 +131,7 @@ class JobController(Controller):
         if data is not None:
             refuse_lookalikes(await order.request.body(), PauseRequest)
         given = data or PauseRequest()
+        refuse(nul_in("reason", given.reason))
         wanted = ScheduleRequest(paused=True, pause_reason=given.reason, paused_until=given.until)
         return await _change(order, job_type, wanted, "pause")
 
@@ -145,12 +146,13 @@ class JobController(Controller):
         self, job_type: JobType, order: NamedDependency[Order], data: JSONBody[RetireRequest | None] = None
     ) -> Response[JobView]:
         past, job = order.past, await _defined(order.past.pool, job_type)
+        reason = data.reason if data else None
 
         async def retired() -> JobView:
-            await retiring.apply(past, job, order.by, data.reason if data else None)
+            await retiring.apply(past, job, order.by, reason)
             return await _seen(past, job_type)
 
-        return await order.carry_out(lambda: retiring.plan(past, job), retired)
+        return await order.carry_out(lambda: retiring.plan(past, job, reason), retired)
 
     @post(
         "/{job_type:str}/empty-queue",

@@ -231,6 +231,11 @@ BAD_TRIGGERS = [
     (b"\xff\xfe", "malformed-body", None),
     (b'{"jobType":"X","params":' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "malformed-body", None),
     (b'{"jobType":"\xff"}', "malformed-body", None),
+    (b'{"jobType":"DEMO_JOB","params":{"month":"\\u0000"}}', "invalid-request", "params.month"),
+    (b'{"jobType":"DEMO_JOB","params":{"a":{"b":[1,"\\u0000"]}}}', "invalid-request", "params.a.b.1"),
+    (b'{"jobType":"DEMO_JOB","params":{"a":{"b\\u0000":1}}}', "invalid-request", "params.a"),
+    (b'{"jobType":"DEMO_JOB","params":{"triggeredBy":"x"}}', "invalid-request", "params"),
+    (b'{"jobType":"DEMO_JOB","correlationId":"\\u0000"}', "invalid-request", "correlationId"),
     (b"", "invalid-request", "body"),
     (b"[]", "invalid-request", "body"),
     (b"{}", "invalid-request", "jobType"),
@@ -255,6 +260,11 @@ async def test_a_bad_trigger_is_a_problem_and_no_event(api: Api, stream: Stream,
             assert problem["type"] == f"urn:kronik:problem:{kind}"
             assert [error["field"] for error in problem.get("errors", [])] == ([field] if field else [])
             assert await stream.log.get(last + 1) is None
+
+
+async def test_half_of_a_surrogate_pair_is_called_that(api: Api) -> None:
+    answer = await api.http.post("/api/admin/job-run/trigger", content=rb'{"a":"\ud800"}', headers=api.admin)
+    assert (answer.status_code, "lone surrogate" in answer.json()["detail"]) == (400, True)
 
 
 async def test_an_unknown_job_type_lists_the_known_ones(api: Api, stream: Stream) -> None:

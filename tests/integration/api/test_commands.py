@@ -50,6 +50,9 @@ async def test_a_run_is_run_again_with_other_params(api: Api, stream: Stream) ->
     assert (await api.post(f"job-run/{failed}/rerun", {"params": None})).json()["params"] == {"month": "2026-10"}
     answer = await api.post(f"job-run/{failed}/rerun", {"params": {"month": "soon"}})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (409, "params.month")
+    answer = await api.post(f"job-run/{failed}/rerun", {"params": {"month": "\0"}})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "params.month")
+    assert "without the character NUL" in answer.json()["errors"][0]["allowed"]
     assert (await api.post(f"job-run/{failed}/rerun", {"parms": {}})).status_code == 400
 
 
@@ -147,9 +150,16 @@ async def test_a_pause_shows_what_it_skips_and_holds_until_its_end(api: Api, str
     assert (await api.post(f"job/{JOB}/resume?dryRun=true")).json()["nextSlots"][:5] == job["nextSlots"]
     assert (await api.post(f"job/{JOB}/resume")).json()["paused"] is False
     over: dict[str, object] = {"until": "2020-01-01T00:00:00Z"}
-    for wrong, status, field in ((over, 409, "pausedUntil"), ({"reason": 5}, 400, "reason")):
+    for wrong, status, field in (
+        (over, 409, "pausedUntil"),
+        ({"reason": 5}, 400, "reason"),
+        ({"reason": "\0"}, 400, "reason"),
+    ):
         answer = await api.post(f"job/{JOB}/pause", wrong)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (status, field)
+    nul: dict[str, object] = {"reason": "\0"}
+    assert (await api.post(f"job/{JOB}/retire?dryRun=true", nul)).status_code == 400
+    assert (await api.post(f"job/{JOB}/schedule", {"paused": True, "pauseReason": "\0"})).status_code == 400
 
 
 async def test_a_changed_schedule_shows_its_slots_before_it_holds(api: Api, stream: Stream) -> None:

@@ -107,6 +107,9 @@ def test_what_is_not_said_is_not_written() -> None:
         Started(attempt=2**31, incarnation="x", timeout_ms=1),
         Triggered(rerun_of=2**63),
         Triggered(params={"text": "x" * codec.PARAMS_LIMIT}),
+        Triggered(params={"text": {"a": ["\0"]}}),
+        Triggered(params={"a\0": 1}),
+        Triggered(params={"triggeredBy": "ADMIN:1"}),
         Retrying(attempt=1, error="", error_type="", retry_at=datetime(2026, 1, 1)),  # noqa: DTZ001
     ],
     ids=lambda event: type(event).__name__,

@@ -29,6 +29,7 @@ from services.api.panel.views import run as run_views
 from services.api.panel.views.fields import Misfit
 from services.api.panel.views.frame import frame
 from services.api.panel.views.jobs import LastRun
+from services.api.problems import nul_in
 from services.api.pulse import Beat
 from services.words.language import language
 from services.words.voice import Voice
@@ -314,6 +315,26 @@ def test_what_was_typed_becomes_params_and_what_cant_be_read_is_said() -> None:
     _, wrong = fields.params_of(ASKS, {"p.limit": ["three"], "p.inner": ["{"]})
     assert [one.path for one in wrong] == ["limit", "inner"]
     assert fields.said(wrong[0], DA) == "Det er ikke et tal."
+
+
+class Numbers(Params, frozen=True):
+    one: float = 0
+    many: tuple[float, ...] = ()
+    inner: dict[str, float] | None = None
+
+
+@pytest.mark.parametrize("written", ["1e999", "-1e999", "nan", "NaN", "inf", "-Infinity", "abc"])
+def test_what_json_has_no_number_for_is_none(written: str) -> None:
+    asks = definition(params_schema=msgspec.json.schema(Numbers))
+    typed = {"p.one": [written], "p.many": [f"1\n{written}"], "p.inner": [f'{{"a": {written}}}']}
+    _, wrong = fields.params_of(asks, typed)
+    said = {one.path: fields.said(one, DA) for one in wrong}
+    assert said == {"one": "Det er ikke et tal.", "many": "Det er ikke et tal.", "inner": "Det er ikke JSON."}
+
+
+def test_a_character_that_cant_be_stored_is_told_of() -> None:
+    (wrong,) = nul_in("params.month", "a\0")
+    assert "NUL" in fields.said(Misfit("month", wrong.problem, wrong.allowed), DA)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from services.api.panel.views import fields
 from services.api.panel.views.fields import Misfit
 from services.api.panel.views.signs import title
 from services.api.past import History
-from services.api.problems import INVALID_PARAMS, FieldError, Problem
+from services.api.problems import INVALID, INVALID_PARAMS, FieldError, Problem
 from services.words.voice import Voice
 
 _BAD_REQUEST: Final = 400
@@ -60,7 +60,7 @@ async def run_now(
         try:
             asked = await _ask(past, identity, job_type, params, from_, _key(typed))
         except Problem as problem:
-            if problem.kind is not INVALID_PARAMS:
+            if problem.kind not in (INVALID, INVALID_PARAMS):
                 raise
             wrong = [_misfit(one) for one in problem.errors]
         else:

@@ -4,6 +4,7 @@ enum becomes radio buttons, up to four of them, else a list; an array of plain v
 can't be asked for in another way is asked for as JSON.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -11,6 +12,7 @@ import msgspec
 from kronik.events import JobDefined
 from msgspec import Struct
 
+from services.api.problems import NUL_FREE
 from services.words.voice import Voice
 
 Kind = Literal["text", "number", "flag", "radio", "list", "lines", "json", "date", "instant", "secret"]
@@ -223,7 +225,8 @@ def params_of(definition: JobDefined, typed: Mapping[str, Sequence[str]]) -> tup
         try:
             params[name] = _value(text, kind, inner, whole)
         except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-            wrong.append(Misfit(name, "unreadable", kind if kind == "number" else f"json: {str(error)[:200]}"))
+            is_number = kind in ("number", "lines")
+            wrong.append(Misfit(name, "unreadable", "number" if is_number else f"json: {str(error)[:200]}"))
             params[name] = text
     return params, wrong
 
@@ -244,8 +247,10 @@ def _value(text: str, kind: Kind, inner: Schema, whole: Schema) -> Any:
 
 
 def _number(text: str) -> int | float:
-    """`1000`, `0.5`, and `0,5` as a Dane types it."""
+    """`1000`, `0.5`, and `0,5` as a Dane types it. JSON has no infinity and no NaN: written, they would be null."""
     plain = text.strip().replace(",", ".")
+    if not math.isfinite(float(plain)):
+        raise ValueError(f"{plain[:80]} is no number that JSON has")
     try:
         return int(plain)
     except ValueError:
@@ -266,6 +271,8 @@ def said(wrong: Misfit, voice: Voice) -> str:
     allowed = wrong.allowed
     if wrong.problem == "unreadable":
         return voice.text("This is not a number.") if allowed == "number" else voice.text("This is not JSON.")
+    if wrong.allowed == NUL_FREE:
+        return voice.text("It has a character that can't be stored (NUL): leave it out.")
     if "is a required property" in wrong.problem:
         return voice.text("This has to be filled in.")
     if isinstance(allowed, list):

@@ -74,6 +74,8 @@ def said(problem: Exception, voice: Voice) -> str:
     match field:
         case "pausedUntil":
             return voice.text("The end of the pause is in the past.")
+        case "pauseReason" | "reason":
+            return voice.text("It has a character that can't be stored (NUL): leave it out.")
         case "tz":
             return voice.text("There is no such time zone.")
         case "cron":
