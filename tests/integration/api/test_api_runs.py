@@ -262,6 +262,17 @@ async def test_a_bad_trigger_is_a_problem_and_no_event(api: Api, stream: Stream,
             assert await stream.log.get(last + 1) is None
 
 
+async def test_the_form_says_under_the_field_what_cant_be_stored(api: Api, stream: Stream) -> None:
+    last = await stream.define()
+    await api.projected(last)
+    headers = {**api.admin, "Accept": "text/html", "Accept-Language": "da"}
+    for typed in ({"p.month": "a\0"}, {"json": '{"month": "\\u0000"}'}):
+        answer = await api.http.post(f"/admin/system/job/{JOB}/run", data=typed, headers=headers)
+        assert (answer.status_code, "som ikke kan gemmes (NUL)" in answer.text) == (400, True), answer.text[:500]
+    assert 'month-wrong">Der er et tegn' in answer.text
+    assert await stream.log.get(last + 1) is None
+
+
 async def test_half_of_a_surrogate_pair_is_called_that(api: Api) -> None:
     answer = await api.http.post("/api/admin/job-run/trigger", content=rb'{"a":"\ud800"}', headers=api.admin)
     assert (answer.status_code, "lone surrogate" in answer.json()["detail"]) == (400, True)
