@@ -56,7 +56,7 @@ async def test_rows_and_checkpoint_are_written_together(
 async def test_batches_of_any_size_yield_the_same_rows(
     stream: Stream, nats_client: Client, writer: Connection, db: Connection
 ) -> None:
-    run_ids = [await stream.trigger(params={"big": 2**70, "f": 1e22, "n": "\0"}) for _ in range(3)]
+    run_ids = [await stream.trigger(params={"big": 2**70, "f": 1e22, "n": "\x01"}) for _ in range(3)]
     for run_id in run_ids:
         last = await stream.go_on(run_id, STARTED, Completed(attempt=1, result=SUMMARY))
     batch = await messages(nats_client, last)

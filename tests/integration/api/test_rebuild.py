@@ -32,7 +32,7 @@ async def contents(db: Connection, schema: str = "history") -> dict[str, list[st
 async def everything(stream: Stream) -> int:
     """One of each kind of trouble; the last sequence."""
     await stream.define()
-    await stream.run(params={"mode": "fast", "n": "\0", "big": 2**70})
+    await stream.run(params={"mode": "fast", "n": "\x01", "big": 2**70})
     queued = await stream.trigger(origin="ops")
     retried = await stream.trigger()
     retry = Retrying(attempt=1, error="no", error_type="E", retry_at=stream.log.clock.now())
