@@ -18,6 +18,7 @@ from services.api.history.verify import verify
 from services.log import connection as nats_connection
 from services.log.provision import provision
 from tests import processes, servers
+from tests.definitions import plain_job
 
 
 async def measure(*, events: int, requests: int) -> list[Figure]:
@@ -82,7 +83,7 @@ async def _copy_rows(database: str, times: int) -> int:
 async def _requests(nats_url: str, database: str, count: int) -> list[float]:
     connection = await asyncpg.connect(database)
     token = await store.create_token(connection, await store.ensure_admin(connection), "benchmark")
-    defined = [(job, 1, msgspec.json.encode(panel.definition(job)).decode()) for job in stream.JOBS]
+    defined = [(job, 1, msgspec.json.encode(plain_job(job)).decode()) for job in stream.JOBS]
     announced = "INSERT INTO history.job (job_type, sequence, definition_json) VALUES ($1, $2, $3)"
     await connection.executemany(announced, defined)
     await connection.close()

@@ -20,7 +20,7 @@ import asyncpg
 import httpx
 import psutil
 from kronik import subjects
-from kronik.events import AnyEvent, Completed, JobDefined, RetryPolicy, Started, Triggered
+from kronik.events import AnyEvent, Completed, Started, Triggered
 
 from benchmarks.figures import Figure, latency, percentile
 from services.api.access import store
@@ -29,6 +29,7 @@ from services.log import connection as nats_connection
 from services.log.append import Appended, EventLog, Expected
 from services.log.provision import provision
 from tests import processes, servers
+from tests.definitions import plain_job
 
 _PAGES: Final = (
     *("", "/history", "/history?unresolved=1", "/history?job={job}", "/job/{job}", "/job/{job}/run", "/run/{run}"),
@@ -57,21 +58,6 @@ async def pages(database: str, job: str, runs: int, count: int) -> list[Figure]:
                 return [await _page(client, path, runs, count) for path in paths]
 
 
-def definition(job_type: str) -> JobDefined:
-    """As plain as can be."""
-    return JobDefined(
-        job_type=job_type,
-        title={},
-        description="",
-        params_schema={},
-        result_schema={},
-        schedule=None,
-        timeout_ms=1000,
-        retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
-        concurrency=1,
-    )
-
-
 async def _page(client: httpx.AsyncClient, path: str, runs: int, count: int) -> Figure:
     spans, weight = [], 0
     for number in range(count + 1):
@@ -91,7 +77,7 @@ async def crowd(*, readers: int, silent: int, seconds: float, rate: int) -> list
         connection = await nats_connection.connect(nats.url, "benchmark")
         await provision(connection, replicas=1)
         log = EventLog(connection, SystemClock(), "/kronik/benchmark")
-        await _append(log, subjects.definition("BENCH_A"), definition("BENCH_A"))
+        await _append(log, subjects.definition("BENCH_A"), plain_job("BENCH_A"))
         database = postgres.create_database()
         token = await _token(database)
         with _api(nats.url, database) as (process, address):

@@ -23,6 +23,7 @@ from services.api.history.selection import Moment, Place
 from services.api.pool import SETTINGS
 from services.infra import sql
 from tests import servers
+from tests.definitions import plain_job
 
 _END = datetime(2026, 11, 1, tzinfo=UTC)
 _YEAR_S = 365 * 86_400
@@ -75,7 +76,7 @@ async def fill(database: str, runs: int) -> None:
         *(term_of("month", "2026-10"), term_of("order", "0")),
         timeout=None,
     )
-    defined = [(job, 1, msgspec.json.encode(panel.definition(job)).decode()) for job in _JOBS]
+    defined = [(job, 1, msgspec.json.encode(plain_job(job)).decode()) for job in _JOBS]
     await connection.executemany("INSERT INTO job (job_type, sequence, definition_json) VALUES ($1, $2, $3)", defined)
     for ddl in (schema.KEYS_DDL, schema.INDEXES_DDL, schema.statement("fill_tally"), schema.TALLY_DDL):
         await connection.execute(ddl, timeout=None)

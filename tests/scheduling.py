@@ -13,7 +13,6 @@ from kronik.events import (
     JobDefined,
     Pause,
     Recorded,
-    RetryPolicy,
     Schedule,
     ScheduleChanged,
     ServiceChanged,
@@ -38,6 +37,7 @@ from services.scheduler.quotas import Quotas
 from services.scheduler.reconciler import Reconciler
 from services.scheduler.schedules import Schedules
 from tests.appending import append_next
+from tests.definitions import plain_job
 
 MINUTE = timedelta(minutes=1)
 EVERY_MINUTE = Schedule(expression="* * * * *", tz="UTC")
@@ -137,17 +137,7 @@ async def scheduler(nats_url: str, clock: SetClock, *, after_s: float = 0.2) -> 
 
 async def define(log: EventLog, job: str, schedule: Schedule | None = EVERY_MINUTE) -> Appended:
     """Announce a job, as its runner would."""
-    defined = JobDefined(
-        job_type=job,
-        title={"en": job},
-        description="",
-        params_schema={},
-        result_schema={},
-        schedule=schedule,
-        timeout_ms=100,
-        retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
-        concurrency=1,
-    )
+    defined = plain_job(job, title={"en": job}, schedule=schedule, timeout_ms=100)
     return await stored(log, subjects.definition(job), defined)
 
 

@@ -3,24 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
-from kronik.events import JobDefined, RetryPolicy
 
 from services.log.presence import EVERY_S, MISSED_AFTER_S, Beat, Presence, Served
+from tests.definitions import plain_job
 
-ONE, OTHER = (
-    JobDefined(
-        job_type=name,
-        title={},
-        description="",
-        params_schema={},
-        result_schema={},
-        schedule=None,
-        timeout_ms=1,
-        retry=RetryPolicy(attempts=1, wait_ms=0, max_wait_ms=0),
-        concurrency=1,
-    )
-    for name in ("ONE", "OTHER")
-)
+ONE, OTHER = plain_job("ONE"), plain_job("OTHER")
 
 
 class Ears(Presence):

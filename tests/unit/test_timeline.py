@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from kronik import in_force
-from kronik.events import JobDefined, Pause, Recorded, RetryPolicy, Schedule
+from kronik.events import Pause, Recorded, Schedule
 from msgspec.structs import replace
 
 from services.scheduler.timeline import Due, Timeline, due, evolve, upcoming
+from tests.definitions import plain_job
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOURLY = Schedule(expression="0 * * * *", tz="UTC")
@@ -20,17 +21,7 @@ def at(minutes: float) -> datetime:
 
 
 def defined(minutes: float, schedule: Schedule | None, description: str = "") -> Recorded:
-    job = JobDefined(
-        job_type=JOB,
-        title={"en": "Report"},
-        description=description,
-        params_schema={},
-        result_schema={},
-        schedule=schedule,
-        timeout_ms=1000,
-        retry=RetryPolicy(attempts=1, wait_ms=1, max_wait_ms=1),
-        concurrency=1,
-    )
+    job = plain_job(JOB, title={"en": "Report"}, description=description, schedule=schedule)
     return Recorded(1000 + int(minutes), f"jobs.definition.{JOB}", at(minutes), "id", job)
 
 

@@ -291,7 +291,7 @@ def said(wrong: Misfit, voice: Voice) -> str:
             return voice.text("It has to be %(bound)s characters or more.", bound=bound)
         case "maxLength":
             return voice.text("It may be %(bound)s characters at most.", bound=bound)
-        case "pattern":
+        case "pattern" | "format":
             return voice.text("It does not have the form %(pattern)s.", pattern=bound)
         case "integer":
             return voice.text("It has to be a whole number.")
@@ -299,8 +299,6 @@ def said(wrong: Misfit, voice: Voice) -> str:
             return voice.text("It has to be a number.")
         case "string" | "object" | "array" | "boolean":
             return voice.text("It has to be of the kind %(kind)s.", kind=rule)
-        case "format":
-            return voice.text("It does not have the form %(pattern)s.", pattern=bound)
         case "minItems":
             return voice.text("There have to be %(bound)s or more.", bound=bound)
         case "maxItems":
