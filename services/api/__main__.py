@@ -15,7 +15,7 @@ from kronik import KronikError
 from services.api.app import create_app
 from services.api.base_path import below
 from services.api.front import protocol
-from services.infra import logs, settings
+from services.infra import logs, misspelt, settings
 from services.infra.settings import ApiSettings
 from services.log import connection as nats_connection
 
@@ -50,6 +50,7 @@ def main() -> None:
     except KronikError as error:
         settings.refuse("api", error)
     logs.configure("api", log_format=wanted.log_format, level=wanted.log_level)
+    misspelt.warn()
     sys.exit(uvloop.run(_serve(wanted)))
 
 

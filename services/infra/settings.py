@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from services.infra.printable import printable
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Replicas = Annotated[int, Meta(ge=1, le=5)]
 Seconds = Annotated[float, Meta(gt=0)]
 NatsUrl = Annotated[str, Meta(pattern=r"^(nats|tls|ws|wss)://")]
 LogFormat = Literal["auto", "console", "json"]
@@ -33,6 +34,13 @@ Addresses = Annotated[
 DEFAULT_JOBS = ",".join(
     f"services.dining.{name}" for name in ("daily_maintenance", "monthly_billing", "heynabo_import")
 )
+
+
+def job_modules(text: str) -> list[str]:
+    """The modules that KRONIK_JOBS names; `+` in front adds to the default."""
+    if text.startswith("+"):
+        text = f"{DEFAULT_JOBS},{text[1:]}"
+    return [part.strip() for part in text.split(",")]
 
 
 class InvalidSettings(KronikError):
@@ -97,7 +105,7 @@ class RunnerSettings(Service, frozen=True, kw_only=True):
 class ProvisionSettings(Service, frozen=True, kw_only=True):
     """replicas: copies of every event; 3 in a cluster."""
 
-    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    replicas: Replicas = 1
 
 
 S = TypeVar("S", bound=Struct)
@@ -108,7 +116,7 @@ def read(settings: type[S], environ: Mapping[str, str] = os.environ) -> S:
     values: dict[str, object] = {}
     problems: list[str] = []
     for field in msgspec.structs.fields(settings):
-        name = f"KRONIK_{field.name.upper()}"
+        name = _name(field.name)
         text = environ.get(name, "")
         try:
             if text:
@@ -124,22 +132,30 @@ def read(settings: type[S], environ: Mapping[str, str] = os.environ) -> S:
     return settings(**values)
 
 
-def check(environ: Mapping[str, str], *kinds: type[Struct]) -> None:
-    """Raises InvalidSettings that lists every setting which any of these would refuse."""
-    problems: dict[str, None] = {}
+def names(*kinds: type[Struct]) -> set[str]:
+    """The environment variables that these are read from."""
+    return {_name(field.name) for kind in kinds for field in msgspec.structs.fields(kind)}
+
+
+def problems(environ: Mapping[str, str], *kinds: type[Struct]) -> list[str]:
+    """Every setting which any of these would refuse, and why."""
+    found: dict[str, None] = {}
     for kind in kinds:
         try:
             read(kind, environ)
         except InvalidSettings as error:
-            problems.update(dict.fromkeys(error.problems))
-    if problems:
-        raise InvalidSettings(list(problems))
+            found.update(dict.fromkeys(error.problems))
+    return list(found)
 
 
 def refuse(service: str, error: KronikError) -> NoReturn:
     """End a service that can't start: one line on stderr; status 2 for what was set wrongly, as of every command."""
     sys.stderr.write(f"kronik {service}: {printable(str(error))}\n")
     sys.exit(2 if isinstance(error, InvalidSettings) else 1)
+
+
+def _name(field: str) -> str:
+    return f"KRONIK_{field.upper()}"
 
 
 def _convert(text: str, kind: Any) -> object:

@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from kronik import Job, KronikError, subjects
+from kronik import InvalidJob, Job, KronikError, subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from services.infra import logs, settings
+from services.infra import logs, misspelt, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import EventLog, LogRefused, LogUnavailable
@@ -165,11 +165,14 @@ def main() -> None:
         config = settings.read(settings.RunnerSettings)
         sys.path.insert(0, os.getcwd())  # job modules may stand where the runner is started
         logs.configure("runner", log_format=config.log_format, level=config.log_level)
+        misspelt.warn()
         voices.listen()
         exits.refuse_in_jobs()
         jobs = registry.load(config.jobs)
         look_for_garbage_seldom()
         exits.run(exits.SharedLoop(), run_and_exit(config, jobs))
+    except InvalidJob as error:
+        settings.refuse("runner", settings.InvalidSettings([str(error)]))
     except KronikError as error:
         settings.refuse("runner", error)
 

@@ -1,10 +1,14 @@
 """Which jobs this runner has: the modules of KRONIK_JOBS, loaded and checked."""
 
-import importlib
+import importlib.util
 import inspect
+import os
+import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
+from importlib.machinery import PathFinder
 from types import ModuleType
 
 import msgspec
@@ -12,7 +16,7 @@ from kronik import Cron, InvalidJob, Job, KronikError, Retry, job_of
 from kronik.events import JobDefined, RetryPolicy, Schedule
 
 from services.infra import params, slots
-from services.infra.settings import DEFAULT_JOBS
+from services.infra.settings import job_modules
 
 
 def load(modules: str) -> dict[str, Job]:
@@ -22,9 +26,7 @@ def load(modules: str) -> dict[str, Job]:
     declared twice and for a schedule that can't be.
     """
     jobs: dict[str, Job] = {}
-    if modules.startswith("+"):
-        modules = f"{DEFAULT_JOBS},{modules[1:]}"
-    for name in (part.strip() for part in modules.split(",")):
+    for name in job_modules(modules):
         found = _jobs_in(_module(name))
         if not found:
             raise InvalidJob(f"KRONIK_JOBS: module {name!r} declares no @job")
@@ -34,6 +36,21 @@ def load(modules: str) -> dict[str, Job]:
             _check_schedule(job)
             jobs[job.job_type] = job
     return jobs
+
+
+def missing(modules: str, directory: str) -> list[str]:
+    """Those that a runner which is started in this directory would not find. Nothing is imported."""
+    return [name for name in job_modules(modules) if not _stands_in(name, [directory, *sys.path])]
+
+
+def _stands_in(name: str, path: Sequence[str]) -> bool:
+    first, *parts = name.split(".")
+    found = PathFinder.find_spec(first, path) or (importlib.util.find_spec(first) if first else None)
+    for part in parts:
+        if found is None:
+            return False
+        found = PathFinder.find_spec(f"{found.name}.{part}", found.submodule_search_locations or [])
+    return found is not None
 
 
 def _module(name: str) -> ModuleType:
@@ -46,7 +63,17 @@ def _module(name: str) -> ModuleType:
         raise InvalidJob(f"KRONIK_JOBS: can't import {name!r}: {error}") from error
     except (Exception, SystemExit) as error:
         problem = f"KRONIK_JOBS: importing {name!r} raised {type(error).__name__}: {error}"
-        raise InvalidJob(f"{problem}\n{traceback.format_exc()}") from error
+        raise InvalidJob(f"{problem}\n{_from_its_first_line(error)}") from error
+
+
+def _from_its_first_line(error: BaseException) -> str:
+    """The traceback without our own way to the module: the end of a log may be all that is seen of it."""
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_code.co_filename.startswith(
+        (__file__, "<frozen ", *importlib.__path__)
+    ):
+        place = place.tb_next
+    return "".join(traceback.format_exception(type(error), error, place))
 
 
 def _jobs_in(module: ModuleType) -> list[Job]:
@@ -77,12 +104,18 @@ def _check_schedule(job: Job) -> None:
         try:
             slots.check(job.schedule.expression, job.schedule.tz)
         except slots.InvalidSchedule as error:
-            raise InvalidJob(f"{job.job_type}: {error}") from error
+            raise InvalidJob(f"{_setting_of(job.schedule.expression)}{job.job_type}: {error}") from error
         if required := [field.encode_name for field in msgspec.structs.fields(job.params_type) if field.required]:
             raise InvalidJob(
                 f"{job.job_type}: it has a schedule, and slots give no params, but {', '.join(required)} must be given:"
                 " give a default, or no schedule"
             )
+
+
+def _setting_of(text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Where a job's module took it from the environment, the setting that is to be changed."""
+    named = [name for name, value in environ.items() if name.startswith("KRONIK_") and value.strip() == text.strip()]
+    return "".join(f"{name}={environ[name]!r}: " for name in named)
 
 
 def definition(job: Job) -> JobDefined:

@@ -12,7 +12,7 @@ from kronik import KronikError
 from nats import micro
 from nats.aio.client import Client
 
-from services.infra import lifecycle, logs, settings
+from services.infra import lifecycle, logs, misspelt, settings
 from services.infra.clock import SystemClock
 from services.log import connection as nats_connection
 from services.log.append import EventLog
@@ -126,6 +126,7 @@ def main() -> None:
     try:
         config = settings.read(settings.SchedulerSettings)
         logs.configure("scheduler", log_format=config.log_format, level=config.log_level)
+        misspelt.warn()
         sys.exit(uvloop.run(run(config)))
     except KronikError as error:
         settings.refuse("scheduler", error)

@@ -13,6 +13,8 @@ import psutil
 from kronik import KronikError
 from msgspec import Struct
 
+from services.infra.settings import InvalidSettings
+
 T = TypeVar("T")
 
 _SAME_START_S = 2.0
@@ -70,14 +72,14 @@ class StateDirectory:
         self._lock = self.root / "up.lock"
 
     def prepare(self) -> None:
-        """Make what is missing. Raises StateUnusable."""
+        """Make what is missing. Raises InvalidSettings."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
             for directory in (self.logs, self.nats):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StateUnusable(f"the state directory {self.root} can't be used: {error}") from error
+            raise InvalidSettings([f"KRONIK_STATE_DIR={str(self.root)!r}: can't be used: {error.strerror}"]) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:

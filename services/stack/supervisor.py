@@ -26,6 +26,8 @@ _LONGEST_DELAY_S = 30.0
 _STEADY_AFTER_S = 20.0
 _FAILS_WITHIN_S = 3.0
 _KILLED_WITHIN_S = 5.0
+MISUSED = 2
+"""The exit status of a command that was told what makes no sense."""
 
 
 class Ended(Struct, frozen=True):
@@ -54,6 +56,7 @@ class Child:
     def __init__(self, command: Command, log: Path, on_change: Callable[[], None], say: Callable[[str], None]) -> None:
         self.command = command
         self.deaths_in_a_row = 0
+        self.last_status: int | None = None
         self.process: Process | None = None
         self._log = log
         self._on_change = on_change
@@ -66,6 +69,7 @@ class Child:
     async def _keep_running(self) -> None:
         while not self._stopping.is_set():
             ended = await self._run_once()
+            self.last_status = ended.status
             if self._stopping.is_set():
                 return
             self.deaths_in_a_row = 1 if ended.lived_s > _STEADY_AFTER_S else self.deaths_in_a_row + 1
@@ -149,6 +153,10 @@ class Supervisor:
     def deaths(self) -> dict[str, int]:
         """How often in a row each child has ended, of those that have."""
         return {name: child.deaths_in_a_row for name, child in self._children.items() if child.deaths_in_a_row}
+
+    def refused(self, name: str) -> bool:
+        """Whether it ended because of what it was told, which another try does not change."""
+        return self._children[name].last_status == MISUSED
 
     def settled(self, names: Iterable[str]) -> bool:
         """Whether all of these run, those that ended before for a moment already."""

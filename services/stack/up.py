@@ -12,7 +12,7 @@ Ctrl-C or SIGTERM: the same backwards
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from kronik import KronikError
 from msgspec import Struct
 from nats.aio.client import Client
 
-from services.infra import settings
+from services.infra import misspelt, settings
 from services.infra.clock import SystemClock
+from services.infra.settings import InvalidSettings
 from services.log import accounts as nats_users
 from services.log import connection as nats_connection
 from services.log.provision import provision
@@ -67,7 +68,8 @@ class UpSettings(Struct, frozen=True, kw_only=True):
     heynabo_url: str | None = None
     jobs: str = settings.DEFAULT_JOBS
     port: settings.Port = 8080
-    replicas: int = 1
+    replicas: settings.Replicas = 1
+    heynabo_cron: str = ""
     grace_s: settings.Seconds = 20
     clock_file: Path | None = None
 
@@ -100,8 +102,9 @@ async def up(
 
     Raises KronikError when it can't be started; what was started has been stopped then.
     """
-    _check_settings(environ)
-    config = settings.read(UpSettings, environ)
+    config = _checked(environ)
+    for one in misspelt.unread(environ):
+        say(str(one))
     directory.prepare()
     with directory.locked():
         for process in leftovers.end(directory):
@@ -110,14 +113,49 @@ async def up(
         await _Up(options, config, directory, say, greet, environ).run()
 
 
-def _check_settings(environ: Mapping[str, str]) -> None:
+def _checked(environ: Mapping[str, str]) -> UpSettings:
     """Ours and those of the services, which they would stop for: said before anything starts.
 
     Raises InvalidSettings.
     """
     chosen_by_us = {"KRONIK_NATS_URL": "nats://", "KRONIK_DATABASE_URL": "postgres://"}
-    environ = {**chosen_by_us, **{name: value for name, value in environ.items() if value}}
-    settings.check(environ, UpSettings, settings.ApiSettings, settings.SchedulerSettings, settings.RunnerSettings)
+    theirs = {**chosen_by_us, **{name: value for name, value in environ.items() if value}}
+    problems = settings.problems(
+        theirs, UpSettings, settings.ApiSettings, settings.SchedulerSettings, settings.RunnerSettings
+    )
+    if problems:
+        raise InvalidSettings(problems)
+    config = settings.read(UpSettings, environ)
+    if problems := list(_unfit(config)):
+        raise InvalidSettings(problems)
+    return config
+
+
+def _unfit(config: UpSettings) -> Iterator[str]:
+    """What each setting may be by itself, but not here."""
+    if config.replicas > 1 and config.nats_url is None:
+        yield (
+            f"KRONIK_REPLICAS='{config.replicas}': the NATS that `kronik up` starts is one node and keeps one copy;"
+            " for more name a cluster: KRONIK_NATS_URL"
+        )
+    if config.jobs != settings.DEFAULT_JOBS or config.heynabo_cron.strip():
+        yield from _unfit_jobs(config)
+
+
+def _unfit_jobs(config: UpSettings) -> Iterator[str]:
+    from services.infra import slots  # megabytes that a command which runs for weeks needs once
+    from services.runner import registry
+
+    for name in registry.missing(config.jobs, os.getcwd()):
+        yield (
+            f"KRONIK_JOBS: there is no module {name!r}, here in {os.getcwd()} or installed;"
+            " expected names like my_jobs.nightly, by comma"
+        )
+    if config.heynabo_cron.strip():
+        try:
+            slots.check(config.heynabo_cron.strip(), "UTC")
+        except slots.InvalidSchedule as error:
+            yield f"KRONIK_HEYNABO_CRON={config.heynabo_cron!r}: {error}"
 
 
 class _Up:
@@ -262,7 +300,7 @@ class _Up:
             async with asyncio.timeout(_READY_WITHIN_S):
                 await asyncio.gather(
                     readiness.wait_for_api(self._addresses.url, token),
-                    readiness.wait_for_runner(connection, len(self._config.jobs.split(","))),
+                    readiness.wait_for_runner(connection, len(settings.job_modules(self._config.jobs))),
                 )
                 await readiness.until(lambda: self._supervisor.settled(SERVICES))
         except TimeoutError:
@@ -274,7 +312,7 @@ class _Up:
         while True:
             await asyncio.sleep(0.2)
             for name, deaths in self._supervisor.deaths().items():
-                if deaths >= _HOPELESS_DEATHS:
+                if deaths >= _HOPELESS_DEATHS or self._supervisor.refused(name):
                     raise StartFailed(f"{name} does not start:\n{_last_lines(self._directory.logs / f'{name}.log')}")
 
     async def _announce(self, token: str, demo: str | None) -> None:

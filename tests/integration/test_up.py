@@ -270,7 +270,10 @@ async def test_a_history_of_another_stream_keeps_it_waiting_until_it_is_rebuilt(
 
 
 def test_a_service_that_can_not_start_ends_it_with_what_the_service_said(home: Path) -> None:
-    up = Up(home, environ={"KRONIK_JOBS": "no.such.module"}).start()
+    (home / "unlit.py").write_text("raise ValueError('no lamp')\n")
+    up = Up(home, environ={"KRONIK_JOBS": "+unlit", "PYTHONPATH": str(home)}).start()
     up.said("runner does not start")
     assert up.wait() == 1
-    assert "no.such.module" in "".join(up.output)
+    said = "".join(up.output).partition("runner does not start")[2]
+    assert "KRONIK_JOBS: importing 'unlit' raised ValueError: no lamp" in said
+    assert "".join(up.output).count("runner ended with exit code 2") == 1, "no try can change what is set"

@@ -28,6 +28,11 @@ SCHEDULED = """
 @job("SCHEDULED", schedule=Cron("0 3 * * *"))
 async def scheduled(run: RunContext, params: Wanted) -> None: ...
 """
+BY_SETTING = """
+import os
+@job("BY_SETTING", schedule=Cron(os.environ["KRONIK_OF_THE_TEST"].strip()))
+async def by_setting(run: RunContext, params: NoParams) -> None: ...
+"""
 _numbers = itertools.count()
 
 
@@ -52,9 +57,13 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-
         (WRAPPED, "wrapped wraps the job WRAPPED.*put @job above"),
         (SCHEDULED, "SCHEDULED: it has a schedule, and slots give no params, but month must be given"),
         ("", "declares no @job"),
+        (BY_SETTING, "KRONIK_OF_THE_TEST=' 61 3 \\* \\* \\*': BY_SETTING: .*0 to 59"),
     ],
 )
-def test_what_can_t_work_is_refused_at_start_and_says_why(module, body: str, problem: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_can_t_work_is_refused_at_start_and_says_why(  # type: ignore[no-untyped-def]
+    module, body: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KRONIK_OF_THE_TEST", " 61 3 * * *")
     with pytest.raises(InvalidJob, match=problem):
         registry.load(module(body))
 

@@ -36,22 +36,38 @@ def test_a_word_may_be_in_capitals() -> None:
 
 
 def test_what_several_services_refuse_is_said_once() -> None:
-    with pytest.raises(InvalidSettings) as refused:
-        settings.check({**WRONG, "KRONIK_SLOTS": "0"}, ApiSettings, RunnerSettings)
-    assert len([one for one in refused.value.problems if "LOG_LEVEL" in one]) == 1
-    assert "KRONIK_SLOTS" in str(refused.value)
+    problems = settings.problems({**WRONG, "KRONIK_SLOTS": "0"}, ApiSettings, RunnerSettings)
+    assert len([one for one in problems if "LOG_LEVEL" in one]) == 1
+    assert "KRONIK_SLOTS" in " ".join(problems)
 
 
 def test_up_says_what_it_and_its_services_refuse_before_it_starts() -> None:
     with pytest.raises(InvalidSettings) as refused:
-        up._check_settings(
-            {"KRONIK_PORT": "http", "KRONIK_LOG_LEVEL": "loud", "KRONIK_REPLICAS": "x", "KRONIK_JOBS": ""}
-        )
+        up._checked({"KRONIK_PORT": "http", "KRONIK_LOG_LEVEL": "loud", "KRONIK_REPLICAS": "x", "KRONIK_JOBS": ""})
     assert {one.partition("=")[0] for one in refused.value.problems} == {
         "KRONIK_PORT",
         "KRONIK_REPLICAS",
         "KRONIK_LOG_LEVEL",
     }
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"KRONIK_REPLICAS": "3"}, "KRONIK_REPLICAS='3': the NATS that `kronik up` starts is one node"),
+        ({"KRONIK_JOBS": "no.such.module"}, "KRONIK_JOBS: there is no module 'no.such.module'"),
+        ({"KRONIK_JOBS": "+services.dining.nope,mine.py"}, "no module 'services.dining.nope'.*no module 'mine.py'"),
+        ({"KRONIK_HEYNABO_CRON": "61 3 * * *"}, "KRONIK_HEYNABO_CRON='61 3 \\* \\* \\*': .*0 to 59"),
+    ],
+)
+def test_up_says_what_can_t_be_here_before_it_starts(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidSettings, match=said):
+        up._checked(environ)
+
+
+def test_up_takes_what_can_be() -> None:
+    cluster = {"KRONIK_REPLICAS": "3", "KRONIK_NATS_URL": "nats://x"}
+    assert up._checked({**cluster, "KRONIK_JOBS": "+tests.sample_jobs", "KRONIK_HEYNABO_CRON": " "}).replicas == 3
 
 
 REACHABLE = {"KRONIK_NATS_URL": "nats://x", "KRONIK_DATABASE_URL": "postgres://x"}

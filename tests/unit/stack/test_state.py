@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.infra.settings import InvalidSettings
 from services.log.accounts import USERS
 from services.stack import credentials, ready, state
 from services.stack.ready import Ready
@@ -65,7 +66,7 @@ def test_a_broken_file_is_said(directory: StateDirectory) -> None:
 
 def test_a_state_directory_that_is_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateUnusable, match="file can't be used"):
+    with pytest.raises(InvalidSettings, match=r"KRONIK_STATE_DIR='.*file': can't be used: File exists"):
         StateDirectory(tmp_path / "file").prepare()
 
 
