@@ -14,6 +14,7 @@ from tests.panel.house import House
 from tests.panel.panel import Panel, Stage, a_job
 
 WIDTHS: Final = (320, 390, 768, 1024, 1440)
+LANGUAGES: Final = ("da-DK", "en-GB")
 LONG: Final = "En meget lang titel på et job, som ingen ville give det " * 5
 WORD: Final = "W" * 300
 HOME: Final = "/admin/system"

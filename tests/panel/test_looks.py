@@ -1,16 +1,14 @@
 """Every page in every width, theme and language. `make screens` asks axe in each combination, this in three."""
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.panel.gallery import ROOMS, WIDTHS, Shown
+from tests.panel.gallery import LANGUAGES, ROOMS, WIDTHS, Shown
 from tests.panel.house import House
 from tests.panel.looking import Visit, visit
 from tests.panel.panel import Panel, Stage
-
-LANGUAGES: Final = ("da-DK", "en-GB")
 
 
 @pytest.mark.slow

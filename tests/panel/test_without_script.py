@@ -128,7 +128,7 @@ async def test_the_proof_is_started_and_a_rebuild_waits_for_a_word(plain: Page, 
     await emptied.caught_up(stage.log)
     await plain.goto(f"{HOME}/truth")
     await plain.locator("#verify").get_by_role("button", name="Efterprøv").click()
-    await seen(plain, "Hvad der kom ud af det")
+    await seen(plain, "Historikken er, hvad hændelserne fortæller")
     await plain.locator("#rebuild").get_by_role("button", name="Genopbyg").click()
     await seen(plain, "Hvad ombytningen ændrer")
     await plain.locator("#rebuild").get_by_role("button", name="Annullér").click()

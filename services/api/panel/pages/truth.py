@@ -12,11 +12,13 @@ from services.api.history import queries, work
 from services.api.history.queries import Pool
 from services.api.history.work import Kind, WorkRunning, Workshop
 from services.api.panel.pages.asking import HOME, Asked, voice_of
+from services.api.panel.pages.then import AsOf, moment_in, then_of
 from services.api.panel.rendering import render, to
 from services.api.panel.views import truth as views
+from services.api.panel.views.proof import proof
+from services.api.past import History
 from services.api.problems import REPLAY_RUNNING, Problem
 from services.api.pulse import Pulse
-from services.log.append import EventLog
 
 _PARKED: Final = 50
 _Which = Annotated[Kind, PathParameter()]
@@ -24,21 +26,26 @@ _Which = Annotated[Kind, PathParameter()]
 
 @get(f"{HOME}/truth", include_in_schema=False)
 async def truth(
-    request: Asked, pool: NamedDependency[Pool], log: NamedDependency[EventLog], pulse: NamedDependency[Pulse]
+    request: Asked, past: NamedDependency[History], pulse: NamedDependency[Pulse], as_of: AsOf = ""
 ) -> Response[str]:
-    voice = await voice_of(request, pool, log.clock)
-    proofs = [views.proof(kind, await work.look(pool, kind), voice) for kind in ("verify", "rebuild")]
+    """Of an earlier moment without the proofs: they are of the history as it is."""
+    pool = past.pool
+    then, voice = await then_of(past, as_of, await voice_of(request, pool, past.log.clock))
+    moment = moment_in(then)
+    proofs = [] if moment else [proof(kind, await work.look(pool, kind), voice) for kind in ("verify", "rebuild")]
     return render(
         request,
         "truth.html",
         voice,
         tab="truth",
+        then=then,
+        scrubs=True,
         beat=pulse.beat,
-        stands=voice.number(pulse.beat.position),
-        parked=[views.parked(one, voice) for one in await queries.parked(pool, _PARKED)],
+        stands=voice.number(moment.sequence if moment else pulse.beat.position),
+        parked=[views.parked(one, voice) for one in await queries.parked(pool, _PARKED, moment)],
         proofs=proofs,
         every_ms=1_000 if any(one.running for one in proofs) else None,
-        may_change=request.user.may("admin"),
+        may_change=then is None and request.user.may("admin"),
     )
 
 

@@ -19,7 +19,7 @@ _TABS: Final = (
 )
 
 
-_EARLIER: Final = frozenset({"system", "history"})
+_EARLIER: Final = frozenset({"system", "history", "truth"})
 _NAMED: Final = 3
 
 
