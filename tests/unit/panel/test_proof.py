@@ -14,16 +14,36 @@ from tests.unit.panel.test_views import DA, EN
 
 _VERIFIED: dict[str, Any] = {"first": 1, "last": 1200, "runs": 340, "too_old": 0, "seconds": 1.5}
 _REBUILT: dict[str, Any] = {
-    **{"first": 1, "last": 1200, "runs": 340, "parked": 1, "seconds": 1.5, "events_per_s": 800.4, "carried_over": 0},
-    **{"added": 2, "changed": 3, "removed": 0, "fields": {"status": 1, "duration_ms": 3}, "mismatch": None},
+    "first": 1,
+    "last": 1200,
+    "runs": 340,
+    "parked": 1,
+    "seconds": 1.5,
+    "events_per_s": 800.4,
+    "carried_over": 0,
+    "added": 2,
+    "changed": 3,
+    "removed": 0,
+    "fields": {"status": 1, "duration_ms": 3},
+    "mismatch": None,
 }
 
 
 def a_work(kind: Any, **given: Any) -> Work:
     plain: dict[str, Any] = {
-        **{"kind": kind, "id": "a", "by": "ADMIN:1", "state": "done", "begun_at": NOW, "ended_at": None},
-        **{"seconds": 1.5, "phase": "folding", "position": 600, "total": 1200},
-        **{"diff": None, "report": None, "problem": None},
+        "kind": kind,
+        "id": "a",
+        "by": "ADMIN:1",
+        "state": "done",
+        "begun_at": NOW,
+        "ended_at": None,
+        "seconds": 1.5,
+        "phase": "folding",
+        "position": 600,
+        "total": 1200,
+        "diff": None,
+        "report": None,
+        "problem": None,
     }
     return Work(**{**plain, **given})
 
