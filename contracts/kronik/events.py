@@ -174,6 +174,7 @@ class JobDefined(Event, frozen=True):
 
     params_schema, result_schema: JSON Schema 2020-12. max_queued: how many of its runs may wait; null: any number.
     confirm: what a person is asked before the job runs by hand, per language; null: nothing.
+    descriptions: what the job does, per language; for those that are not there the description says it.
     """
 
     job_type: str
@@ -189,6 +190,7 @@ class JobDefined(Event, frozen=True):
     max_queued: Count | None = None
     when_full: WhenFull = "refuse"
     confirm: Text | None = None
+    descriptions: Text = {}
 
 
 class Pause(Event, frozen=True, omit_defaults=True):

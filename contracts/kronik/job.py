@@ -1,5 +1,6 @@
 """`@job`: a job is one function in one module. The decorator checks and attaches data; nothing else happens."""
 
+import dataclasses
 import inspect
 import re
 import typing
@@ -42,6 +43,7 @@ class Job:
     max_queued: how many of its runs may wait; None: any number. when_full: what becomes of one more (`refuse`, or
         `coalesce`: the ones that wait stand for it).
     confirm: what a person is asked before the job runs by hand, per language; None: nothing.
+    descriptions: what the job does, per language; where none is given, the description says it.
     """
 
     job_type: str
@@ -60,6 +62,7 @@ class Job:
     isolation: Isolation = "none"
     memory_limit: int | None = None
     confirm: Text | None = None
+    descriptions: Text = dataclasses.field(default_factory=dict)
 
 
 def job(
@@ -76,6 +79,7 @@ def job(
     isolation: Isolation = "none",
     memory_limit: int | str | None = None,
     confirm: Text | str | None = None,
+    descriptions: Text | None = None,
 ) -> Callable[[F], F]:
     """Declare the function below as a job: `(run: RunContext, params: <Params>) -> result`.
 
@@ -86,6 +90,7 @@ def job(
     everything it started. memory_limit: how much memory such an attempt may use, in bytes or as "512 MiB", "2 GB".
     confirm: a question that the panel and the command line ask before somebody runs the job by hand; schedules, other
     services and programs are not asked.
+    descriptions: what the job does, per language, beside what the function's docstring says of it.
     """
     limit = _memory(job_type, memory_limit)
 
@@ -124,6 +129,7 @@ def job(
             isolation=isolation,
             memory_limit=limit,
             confirm=_confirm(job_type, confirm),
+            descriptions=dict(descriptions or {}),
         )
         return function
 

@@ -58,12 +58,16 @@ class DailyMaintenanceResult(Struct, frozen=True, rename="camel"):
     schedule=Cron("0 2 * * *", tz="Europe/Copenhagen"),
     timeout=minutes(10),
     retry=Retry(attempts=3),
+    descriptions={
+        "da": "Afholder de middage, der har været, lukker deres bestillinger, opretter transaktioner og forudbestiller"
+        " efter ønske 60 dage frem."
+    },
     show=[
-        Show("consume.consumed", {"da": "Dinners consumed", "en": "Dinners consumed"}),
-        Show("close.closed", {"da": "Orders closed", "en": "Orders closed"}),
+        Show("consume.consumed", {"da": "Middage afholdt", "en": "Dinners consumed"}),
+        Show("close.closed", {"da": "Bestillinger lukket", "en": "Orders closed"}),
         Show(
             "transact.created",
-            {"da": "Transactions", "en": "Transactions"},
+            {"da": "Transaktioner", "en": "Transactions"},
             short={"da": "trans", "en": "trans"},
         ),
     ],

@@ -46,15 +46,18 @@ def _schedule() -> Cron | None:
     schedule=_schedule(),
     timeout=minutes(10),
     retry=Retry(attempts=3),
+    descriptions={
+        "da": "Henter husstande, beboere og konti fra Heynabo. Poster, der ikke kan bruges, bliver til advarsler."
+    },
     show=[
-        Show("householdsCreated", {"da": "Households", "en": "Households"}, format="plus"),
+        Show("householdsCreated", {"da": "Husstande", "en": "Households"}, format="plus"),
         Show(
             "inhabitantsCreated",
-            {"da": "Inhabitants", "en": "Inhabitants"},
+            {"da": "Beboere", "en": "Inhabitants"},
             format="plus",
-            short={"da": "inhab", "en": "inhab"},
+            short={"da": "beboere", "en": "inhab"},
         ),
-        Show("usersCreated", {"da": "Users", "en": "Users"}, format="plus"),
+        Show("usersCreated", {"da": "Brugere", "en": "Users"}, format="plus"),
     ],
 )
 async def heynabo_import(run: RunContext, params: NoParams) -> HeynaboImportResult:

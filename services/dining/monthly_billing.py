@@ -36,13 +36,16 @@ class MonthlyBillingResult(Struct, frozen=True, rename="camel"):
     schedule=Cron("0 4 1 * *", tz="Europe/Copenhagen"),
     timeout=minutes(10),
     retry=Retry(attempts=3, never=(BillingImbalance,)),
+    descriptions={
+        "da": "Danner én faktura pr. husstand for transaktionerne i hver måned, der er slut og ikke faktureret endnu."
+    },
     show=[
         Show(
             "invoicesGenerated",
-            {"da": "Invoices generated", "en": "Invoices generated"},
+            {"da": "Fakturaer dannet", "en": "Invoices generated"},
             short={"da": "fakturaer", "en": "invoices"},
         ),
-        Show("totalAmount", {"da": "Total amount", "en": "Total amount"}, format="money"),
+        Show("totalAmount", {"da": "Beløb i alt", "en": "Total amount"}, format="money"),
     ],
 )
 async def monthly_billing(run: RunContext, params: NoParams) -> MonthlyBillingResult:

@@ -134,6 +134,7 @@ def definition(job: Job) -> JobDefined:
         max_queued=job.max_queued,
         when_full=job.when_full,
         confirm=job.confirm,
+        descriptions=job.descriptions,
     )
 
 

@@ -18,7 +18,7 @@ from services.api.panel.pages.asking import HOME, Asked, JobType, defined, voice
 from services.api.panel.rendering import render, to
 from services.api.panel.views import fields
 from services.api.panel.views.fields import Misfit
-from services.api.panel.views.signs import title
+from services.api.panel.views.signs import described, title
 from services.api.past import History
 from services.api.problems import INVALID, INVALID_PARAMS, FieldError, Problem
 from services.words.voice import Voice
@@ -118,7 +118,7 @@ def _form(
         live=False,
         job_type=definition.job_type,
         title=title(definition.job_type, definition, voice),
-        description=definition.description,
+        description=described(definition, voice),
         fields=asked,
         as_json=not asked and fields.takes_params(definition),
         json=_one(typed or {}, "json") or (msgspec.json.format(msgspec.json.encode(given)).decode() if given else ""),

@@ -16,7 +16,7 @@ from services.api.panel.views import jobs
 from services.api.panel.views.charts import usual_ms
 from services.api.panel.views.jobs import Timing, next_slots
 from services.api.panel.views.run import indented
-from services.api.panel.views.signs import Kind, kind_of, word
+from services.api.panel.views.signs import Kind, described, kind_of, word
 from services.words.moments import When, when
 from services.words.voice import Voice
 
@@ -67,7 +67,7 @@ def job_view(job: DefinedJob, bars: Sequence[Bar], voice: Voice) -> JobView:
     coming = next_slots(job, voice.now, _NEXT)
     took = [bar.duration_ms for bar in bars if bar.duration_ms is not None and bar.status in ("SUCCESS", "PARTIAL")]
     return JobView(
-        description=definition.description,
+        description=described(definition, voice),
         timing=jobs.timing(job, coming[:2], voice),
         due=tuple(Due(voice.when(one), _in_its_zone(one, job, voice)) for one in coming),
         spent=tuple(_spent(bar, voice) for bar in reversed(bars)),

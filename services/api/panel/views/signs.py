@@ -92,6 +92,11 @@ def title(job_type: str, definition: JobDefined | None, voice: Voice) -> str:
     return voice.pick(definition.title, as_words) if definition else as_words
 
 
+def described(definition: JobDefined, voice: Voice) -> str:
+    """What the job does, in the reader's language where its author has written it in that, too."""
+    return definition.descriptions.get(voice.language.code) or definition.description
+
+
 def error_of(run: JobRun, voice: Voice) -> str:
     """Its error, in the reader's language where it is Kronik's own; of a cancelled run who cancelled it, by name."""
     if run.cancelled_by:
