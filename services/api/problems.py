@@ -17,7 +17,9 @@ from litestar.types import ExceptionHandlersMap
 from msgspec import UNSET, Struct, UnsetType
 
 from services.api import security
+from services.api.history import run_filter
 from services.infra import logs
+from services.infra.misfit_words import in_words
 from services.log.append import LogRefused, LogUnavailable
 
 log = logs.get()
@@ -83,11 +85,10 @@ _HALF: Final = ": it ends before it is complete, or has a lone surrogate (half o
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 ALLOWED: Final = {
+    **{name: part.allowed for name, part in run_filter.PARTS.items()},
     "body": "a JSON object",
     "jobType": "a job type, like DAILY_MAINTENANCE",
     "limit": "an integer from 1 to 100",
-    "status": "RUNNING, SUCCESS, PARTIAL or FAILED",
-    "triggeredBy": "CRON, ADMIN:<userId> or SERVICE:<name>, 1 to 200 characters",
     "kind": "rebuild or verify",
     "format": "csv or jsonl",
     "before": "a run's id; the Link header has the page's",
@@ -107,6 +108,10 @@ ALLOWED: Final = {
     "maxQueued": "a number of runs, 0 for no limit; null leaves it to the code",
     "whenFull": "refuse or coalesce; null leaves it to the code",
     "dryRun": "true or false",
+    "ask": "true or false",
+    "everything": "true or false",
+    "first": "a day, like 2026-11-27",
+    "last": "a day, like 2026-11-27",
     "outcome": "waiting, done or left",
     "wait": "an integer from 0 to 60, in seconds",
     "cron": "five cron fields, at most 128 characters",
@@ -123,6 +128,8 @@ _CALLED: Final = {
     "as_of": "asOf",
     "idempotency_key": "Idempotency-Key",
     "dry_run": "dryRun",
+    "first": "from",
+    "last": "to",
     "data": "body",
 }
 """Handlers' arguments, as requests name them."""
@@ -236,12 +243,12 @@ def _invalid_fields(error: ValidationException) -> Problem:
 
 def _field_error(found: dict[str, Any]) -> FieldError:
     field, message = str(found.get("key") or "body"), str(found.get("message", ""))
-    field = _CALLED.get(field, field)
+    asked, field = field, _CALLED.get(field, field)
     if field == "body" and message == "'data'":
         message = "there is none"
     if named := _NAMED_FIELD.match(message):
-        field, message = named[1], "is missing" if "missing" in message else "is not a field of this request"
-    return FieldError(field, message, ALLOWED.get(field.split(".")[0], UNSET))
+        field, message = named[1], "is missing" if "missing" in message else "is no field of this call"
+    return FieldError(field, in_words(message), ALLOWED.get(asked, ALLOWED.get(field.split(".")[0], UNSET)))
 
 
 def _of_http(error: HTTPException) -> Problem:

@@ -10,6 +10,7 @@ from litestar.typing import FieldDefinition
 from msgspec import Struct
 
 from services.api.problems import invalid
+from services.infra.misfit_words import in_words
 
 _WHERE = re.compile(r"(?P<problem>.*?) - at `\$\.(?P<field>[^`.\[]+).*`", re.DOTALL)
 
@@ -42,6 +43,7 @@ def refuse_lookalikes(body: bytes, request: type[Struct]) -> None:
         msgspec.convert(whole, request)
     except msgspec.ValidationError as error:
         found = _WHERE.fullmatch(str(error))
-        raise invalid(found["field"] if found else "body", found["problem"] if found else str(error)) from error
+        problem = in_words(found["problem"] if found else str(error))
+        raise invalid(found["field"] if found else "body", problem) from error
     except msgspec.MsgspecError:
         return  # no JSON at all: Litestar has said so already, or reads another encoding

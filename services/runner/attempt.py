@@ -34,6 +34,7 @@ from nats.errors import Error as NatsError
 
 from services.infra import logs, params
 from services.infra.failpoints import failpoint
+from services.infra.misfit_words import in_words
 from services.log.append import Conflict, EventLog, LogUnavailable, TooLarge
 from services.log.stored import Delivery, Stored
 from services.runner.commons import Commons
@@ -383,7 +384,7 @@ def as_params(kind: type[Params], run: Run) -> Params | str:
             with contextlib.suppress(msgspec.ValidationError, RecursionError, ValueError):
                 return msgspec.convert(run.params, kind, strict=False)
         allowed = ", ".join(field.encode_name for field in msgspec.structs.fields(kind)) or "none"
-        return f"params: {clean(str(error), 1_000)} (allowed: {allowed})"
+        return f"params: {clean(in_words(str(error)), 1_000)} (allowed: {allowed})"
 
 
 def conclusion(

@@ -77,6 +77,12 @@ def test_a_field_that_is_there_twice_is_refused_by_name(body: str) -> None:
         strict._check_fields(body.encode())
 
 
+def test_a_field_that_no_call_has_is_refused_with_those_it_has() -> None:
+    with pytest.raises(Problem, match="no field of this call: parms; it takes: jobType, params"):
+        strict._check_fields(b'{"jobType":"A","parms":{"anything":1}}', frozenset({"jobType", "params"}))
+    strict._check_fields(b'{"jobType":"A","params":{"anything":1}}', frozenset({"jobType", "params"}))
+
+
 VALUES = st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 
 

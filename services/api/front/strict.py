@@ -2,13 +2,13 @@
 
 The rules are those that OpenAPI tells, so whatever route is added, they hold for it: query parameters that the call
 does not have, ones given twice where one is meant, integers and truths that are not written as such; and in a body
-a field that is there twice, of which every reader may take another one.
+fields that it does not have, and one that is there twice, of which every reader may take another one.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from litestar import Request
@@ -34,10 +34,11 @@ class Parameter(Struct, frozen=True):
 
 
 class Rules(Struct, frozen=True):
-    """Of one operation."""
+    """Of one operation. fields: of its body."""
 
     query: Mapping[str, Parameter]
     path: Mapping[str, Parameter]
+    fields: frozenset[str] = frozenset()
 
     def filters(self, name: str) -> bool:
         """Whether it is a part of a filter, which is read by its own rules; `param.NAME` is one of many names."""
@@ -53,6 +54,7 @@ def rules_of(document: Mapping[str, Any]) -> dict[tuple[str, str], Rules]:
         (method.upper(), path): Rules(
             query=_parameters(operation, "query"),
             path=_parameters(operation, "path"),
+            fields=frozenset(_fields(operation, document["components"]["schemas"])),
         )
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
@@ -61,6 +63,12 @@ def rules_of(document: Mapping[str, Any]) -> dict[tuple[str, str], Rules]:
 
 def _parameters(operation: Mapping[str, Any], place: str) -> dict[str, Parameter]:
     return {one["name"]: _parameter(one["schema"]) for one in operation.get("parameters", ()) if one["in"] == place}
+
+
+def _fields(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        for either in (content["schema"], *content["schema"].get("oneOf", ())):
+            yield from schemas.get(either.get("$ref", "").rpartition("/")[2], {}).get("properties", ())
 
 
 def _parameter(schema: Mapping[str, Any]) -> Parameter:
@@ -87,7 +95,7 @@ def strict(app: ASGIApp) -> ASGIApp:
                 _check_written(name, str(value), found.path.get(name, Parameter("string", False)))
         if request.method == "POST" and (body := await request.body()):
             _check_kind(request.headers.get("Content-Type", _JSON))
-            _check_fields(body)
+            _check_fields(body, found.fields if found is not None else frozenset())
         await app(scope, receive, send)
 
     return check
@@ -104,7 +112,7 @@ def _check_query(rules: Rules, given: list[tuple[str, str]]) -> None:
     """Raises Problem."""
     unknown = sorted({name for name, _ in given if not rules.knows(name)})
     if unknown:
-        raise _unknown(unknown, sorted(rules.query))
+        raise _unknown(unknown, sorted(rules.query), "query parameter")
     for name, count in Counter(name for name, _ in given).items():
         if count > 1 and name in rules.query and not rules.query[name].several:
             raise invalid(name, f"was given {count} times")
@@ -115,11 +123,11 @@ def _check_query(rules: Rules, given: list[tuple[str, str]]) -> None:
             raise invalid(name, "'null' is not one of its values")
 
 
-def _unknown(names: list[str], known: list[str]) -> Problem:
+def _unknown(names: list[str], known: list[str], kind: str) -> Problem:
     listed = ", ".join(known) or "none"
-    errors = [FieldError(name[:80], "is no query parameter of this call", list(known)) for name in names[:20]]
+    errors = [FieldError(name[:80], f"is no {kind} of this call", list(known)) for name in names[:20]]
     named = ", ".join(one.field for one in errors)
-    return Problem(INVALID, f"no query parameter of this call: {named}; it takes: {listed}", errors)
+    return Problem(INVALID, f"no {kind} of this call: {named}; it takes: {listed}", errors)
 
 
 def _check_written(name: str, value: str, parameter: Parameter) -> None:
@@ -137,16 +145,20 @@ def _check_kind(given: str) -> None:
         raise Problem(NOT_JSON, f"{given[:80]!r} is not taken: send {_JSON}, in UTF-8.")
 
 
-def _check_fields(body: bytes) -> None:
-    """Raises Problem for a name that stands twice in one object; what is no JSON at all is the handler's to refuse."""
+def _check_fields(body: bytes, known: frozenset[str] = frozenset()) -> None:
+    """Raises Problem for a name that stands twice in one object, and for one of the outermost that is not known; what
+    is no JSON at all is the handler's to refuse."""
     try:
-        json.loads(body, object_pairs_hook=_object)
+        given = json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         return
+    if isinstance(given, frozenset) and known and (unknown := sorted(given - known)):
+        raise _unknown(unknown, sorted(known), "field")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> None:
+def _object(pairs: list[tuple[str, Any]]) -> frozenset[str]:
     names = Counter(name for name, _ in pairs)
     name, count = max(names.items(), key=lambda one: one[1], default=("", 0))
     if count > 1:
         raise invalid(name[:80], f"is in the body {count} times")
+    return frozenset(names)

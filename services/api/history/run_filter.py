@@ -14,6 +14,8 @@ from kronik import KronikError
 from kronik.run import Phase, Status
 from msgspec import Meta, Struct
 
+from services.infra.misfit_words import in_words
+
 State: TypeAlias = Literal["queued", "executing", "retrying", "succeeded", "partial", "failed", "mended", "cancelled"]
 """Phase, status and what became of a failure in one word: every run is in exactly one state.
 
@@ -154,7 +156,9 @@ def read(query: Iterable[tuple[str, str]]) -> RunFilter:
             else:
                 fields["params"] += tuple(_param(name, value) for value in values)
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            bad.append(BadPart(name[:200], str(error), PARTS[name].allowed if name in PARTS else _PARAM_ALLOWED))
+            bad.append(
+                BadPart(name[:200], in_words(str(error)), PARTS[name].allowed if name in PARTS else _PARAM_ALLOWED)
+            )
     if bad:
         raise InvalidFilter(bad)
     chosen: tuple[str, ...] = fields.pop("job_types", ())

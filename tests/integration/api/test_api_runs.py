@@ -274,7 +274,7 @@ async def test_the_form_says_under_the_field_what_cant_be_stored(api: Api, strea
 
 
 async def test_half_of_a_surrogate_pair_is_called_that(api: Api) -> None:
-    answer = await api.http.post("/api/admin/job-run/trigger", content=rb'{"a":"\ud800"}', headers=api.admin)
+    answer = await api.http.post("/api/admin/job-run/trigger", content=rb'{"jobType":"\ud800"}', headers=api.admin)
     assert (answer.status_code, "lone surrogate" in answer.json()["detail"]) == (400, True)
 
 
