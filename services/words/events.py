@@ -46,7 +46,7 @@ def told(event: AnyEvent | Unknown | BadTrigger, voice: Voice) -> Told:
         case Triggered():
             return Told(voice.text("Asked for"), _asked(event, voice), "info", event.params or None)
         case BadTrigger():
-            return Told(voice.text("Asked for, but it can't be understood"), event.problem, "error")
+            return Told(voice.text("Asked for, but it can't be understood"), said(event.problem, voice), "error")
         case Started():
             return Told(voice.text("Attempt %(n)d started", n=event.attempt), event.incarnation, "info")
         case Retrying():

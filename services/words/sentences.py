@@ -24,6 +24,12 @@ _VARIES: Final = {
     "high": r"\d+",
     "seconds": r"[0-9.e+]+",
     "job": r"'?[A-Z][A-Z0-9_]*'?",
+    "kind": r"[a-z0-9_| ]+",
+    "got": r"[a-z0-9_| ]+",
+    "bound": r"[0-9.e+-]+",
+    "subject": r"jobs\.\S+",
+    "name": r"\S+",
+    "detail": r"[a-z][a-z ':,]*",
 }
 """By name; whatever else varies can be any text."""
 
@@ -115,8 +121,103 @@ SCHEDULES: Final = (
 """What is wrong with a cron expression: services/infra/cron.py."""
 
 
+TRIGGERS: Final = (
+    marked("params: %(rest)s (allowed: %(allowed_names)s)"),
+    marked("the trigger's body has %(n)s bytes; at most %(most)s are allowed"),
+    marked("the trigger's body is nested too deeply; at most %(most)s levels are allowed"),
+    marked("the trigger's body is not valid JSON: %(rest)s"),
+    marked("the trigger's body has a NUL character (\\u0000), which can't be stored; leave it out"),
+    marked("the trigger's body must be a JSON object (the params), got %(kind)s"),
+    marked("specversion: must be the string '1.0', got %(text)s"),
+    marked("data_base64: not supported; send the params as JSON in 'data'"),
+    marked("data: must be a JSON object (the params), got %(kind)s"),
+    marked("data.params: must be a JSON object, got %(kind)s"),
+    marked("data.%(name)s: only Kronik itself may set it; send params alone"),
+    marked("%(name)s: can't be set in the payload; who triggered is the last token of jobs.trigger.<JOB>.<origin>"),
+)
+"""Why a trigger could not be read, or its params were not taken: kronik's codec, services/runner/attempt.py."""
+
+MESSAGES: Final = (
+    marked("%(subject)s: %(rest)s"),
+    marked("written without an expectation of what stood there before, and therefore no event (docs/events.md)"),
+    marked("type %(text)s is not known to this version of Kronik"),
+    marked("%(name)s does not belong on %(subject)s"),
+    marked("a trigger does not belong on %(subject)s"),
+    marked("an event of type %(name)s does not belong on a subject of %(text)s"),
+    marked("data is not that of %(name)s: %(text)s"),
+    marked("subject %(text)s is not one of Kronik's; see docs/events.md"),
+    marked("run %(run)s is not in the history: no trigger stands at sequence %(n)s"),
+    marked("run %(run)s is one of %(job)s"),
+)
+"""Why a message is no event: kronik's codec and subjects, services/log/stored, services/api/history/projections."""
+
+VALUES: Final = (
+    marked("Expected `%(kind)s`, got `%(got)s`"),
+    marked("Expected `%(kind)s` >= %(bound)s"),
+    marked("Expected `%(kind)s` <= %(bound)s"),
+    marked("Expected `%(kind)s` > %(bound)s"),
+    marked("Expected `%(kind)s` < %(bound)s"),
+    marked("Expected `%(kind)s` that's a multiple of %(bound)s"),
+    marked("Expected `%(kind)s` of length >= %(bound)s"),
+    marked("Expected `%(kind)s` of length <= %(bound)s"),
+    marked("Expected `%(kind)s` of length %(bound)s"),
+    marked("Expected `%(kind)s` matching regex %(text)s"),
+    marked("Expected `%(kind)s` with a timezone component"),
+    marked("Object missing required field `%(text)s`"),
+    marked("Object contains unknown field `%(text)s`"),
+    marked("Invalid enum value %(text)s"),
+    marked("Invalid RFC3339 encoded datetime"),
+    marked("Invalid RFC3339 encoded date"),
+    marked("Invalid RFC3339 encoded time"),
+    marked("Invalid ISO8601 duration"),
+    marked("Invalid UUID"),
+    marked("Invalid decimal string"),
+    marked("Invalid base64 encoded string"),
+    marked("Integer value out of range"),
+    marked("Input data was truncated"),
+    marked("JSON is malformed: %(detail)s (byte %(n)s)"),
+)
+"""What is wrong with a value: msgspec's words, which the sentences above hold."""
+
+PROOFS: Final = (
+    marked("its process was stopped"),
+    marked("the history was made by another version of Kronik: run `kronik rebuild`"),
+    marked("another rebuild is running; wait for it, or end it"),
+    marked(
+        "event %(n)s (%(id)s) was read, but the stream has another one there (%(name)s). It was restored, truncated or"
+        " lost its tail: find out which, then run `kronik rebuild`."
+    ),
+    marked(
+        "event %(n)s (%(id)s) was read, but the stream has none there: it holds %(low)s to %(high)s. It was restored,"
+        " truncated or lost its tail: find out which, then run `kronik rebuild`."
+    ),
+    marked("NATS was reconnected"),
+    marked("consumer %(name)s has been silent for %(seconds)s s"),
+)
+"""Why a rebuild or a verify ended, or history stands still: services/api/history, services/log."""
+
+ALL: Final = (*SLOTS, *ENDS, *SCHEDULES, *TRIGGERS, *VALUES, *PROOFS, *MESSAGES)
+
+_KINDS: Final = (
+    *(marked("str"), marked("int"), marked("float"), marked("bool"), marked("array"), marked("object")),
+    *(marked("datetime"), marked("date"), marked("null"), marked("a string"), marked("a number"), marked("a boolean")),
+    *(marked("an array"), marked("an object")),
+)
+_DETAILS: Final = (
+    marked("invalid character"),
+    marked("trailing characters"),
+    marked("object keys must be strings"),
+    marked("invalid number"),
+    marked("invalid escape character in string"),
+    marked("invalid character in unicode escape"),
+)
+_PLACED: Final = re.compile(r"(?P<what>.*) - at `(?:key` in `)?(?P<place>\$[^`]*)`", re.DOTALL)
+
+
 def known(text: str, voice: Voice) -> str | None:
     """The sentence in the reader's language; None for one that Kronik has not made."""
+    if (placed := _PLACED.fullmatch(text)) and (what := known(placed["what"], voice)) is not None:
+        return voice.text("%(what)s - at `%(place)s`", what=what, place=placed["place"])
     for template, pattern in _patterns():
         if match := pattern.fullmatch(text):
             varying = {name: _varying(name, value, voice) for name, value in match.groupdict().items()}
@@ -140,6 +241,12 @@ def _varying(name: str, value: str, voice: Voice) -> str:
             return _span(value, voice)
         case "rest":
             return said(value, voice)
+        case "kind" | "got":
+            return " | ".join(voice.text(one) if one in _KINDS else one for one in value.split(" | "))
+        case "detail":
+            return voice.text(value) if value in _DETAILS else value
+        case "allowed_names" if value == "none":
+            return voice.text("none")
     return value
 
 
@@ -150,7 +257,7 @@ def _span(text: str, voice: Voice) -> str:
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((template, _pattern(template)) for template in (*SLOTS, *ENDS, *SCHEDULES))
+    return tuple((template, _pattern(template)) for template in ALL)
 
 
 def _pattern(template: str) -> re.Pattern[str]:

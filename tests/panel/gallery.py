@@ -18,6 +18,11 @@ LANGUAGES: Final = ("da-DK", "en-GB")
 LONG: Final = "En meget lang titel på et job, som ingen ville give det " * 5
 WORD: Final = "W" * 300
 HOME: Final = "/admin/system"
+STRANGE: Final = (
+    *("reset by peer, attempt", "more lines", "no luck", "database is locked", "Where", "no event", "looked at"),
+    *("Dry run", "Heynabo Import"),
+)
+"""What strangers have written in English: errors and params of jobs, messages of others, titles."""
 
 ASKS: Final = {
     "type": "object",
@@ -105,7 +110,7 @@ async def many(house: House, panel: Panel, stage: Stage) -> list[Shown]:
     await stage.start(waits)
     retry_at = now + timedelta(minutes=9)
     await stage.happens(waits, Retrying(attempt=1, error="database is locked", error_type="OSError", retry_at=retry_at))
-    await stage.log.connection.jetstream().publish("jobs.run.CLEAN_UP.7.started", f"no event {WORD}".encode())
+    misfit = await _what_cannot_be_read(stage)
     partial = await stage.ran("EXPORT", {"ok": 7, "word": WORD}, Warning(WORD, item=WORD), Warning("b"))
     await house.caught_up(stage.log)
     bulk = await panel.press(f"{HOME}/bulk", {"unresolved": "1", "job": "WORD"})
@@ -135,6 +140,7 @@ async def many(house: House, panel: Panel, stage: Stage) -> list[Shown]:
         Shown("run-retrying", f"{HOME}/run/{waits}"),
         Shown("run-partial", f"{HOME}/run/{partial}", _open_all),
         Shown("run-rerun", rerun),
+        Shown("run-misfit", f"{HOME}/run/{misfit}"),
         Shown("log", f"{HOME}/run/{running}/log"),
         Shown("log-search", f"{HOME}/run/{running}/log?q={WORD[:90]}"),
         Shown("job", f"{HOME}/job/EXPORT", _open_all),
@@ -154,6 +160,21 @@ async def many(house: House, panel: Panel, stage: Stage) -> list[Shown]:
         Shown("truth", f"{HOME}/truth", _open_all),
         Shown("access", f"{HOME}/access"),
     ]
+
+
+async def _what_cannot_be_read(stage: Stage) -> int:
+    """Messages of others, and triggers whose params the job does not take: a run of these."""
+    publish = stage.log.connection.jetstream().publish
+    await publish("jobs.run.CLEAN_UP.7.started", f"no event {WORD}".encode())
+    await publish("jobs.run.CLEAN_UP.7.started", b"{}")
+    unreadable = await publish("jobs.trigger.MONTHLY_BILLING.ops", b"[]")
+    await stage.fail(unreadable.seq, "the trigger's body must be a JSON object (the params), got an array")
+    misfit = await stage.trigger("EXPORT", origin="ops", params={"month": 1})
+    await stage.fail(misfit, "params: Expected `str`, got `int` - at `$.month` (allowed: month)")
+    long_ago = stage.log.clock.now() - timedelta(hours=2)
+    late = "Seen 1 h 10 min late, and the schedule does not catch up."
+    await stage.skipped("MONTHLY_BILLING", long_ago, "missed", late)
+    return misfit
 
 
 ROOMS: Final[tuple[Room, ...]] = (empty, few, many)

@@ -1,5 +1,6 @@
 """What is wrong with how a page looks, as far as a program can see it."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page
 
-from tests.panel.gallery import Shown, as_it_is
+from tests.panel.gallery import STRANGE, Shown, as_it_is
 
 _AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 _SHIFTS = """() => new Promise(done => {
@@ -28,6 +29,26 @@ _WIDEST = """() => {
     return wide.slice(-2).map(one => one.outerHTML.slice(0, 120)).join(' ');
 }"""
 
+
+_WORDS: Final = """() => {
+    const strange = 'script, style, code, .lines, pre:not(.quiet, .edge-error), [lang]:not(html)';
+    const found = [document.title];
+    const walk = one => {
+        if (one.nodeType === Node.TEXT_NODE) return found.push(one.data);
+        if (one.nodeType !== Node.ELEMENT_NODE || one.matches(strange)) return;
+        for (const name of ['title', 'aria-label', 'placeholder', 'data-announce', 'data-news', 'data-title'])
+            if (one.hasAttribute(name)) found.push(one.getAttribute(name));
+        one.childNodes.forEach(walk);
+    };
+    walk(document.body);
+    return found.join('\\n');
+}"""
+_ENGLISH: Final = re.compile(
+    r"(?<![\w./=])(about|after|again|and|any|are|as|be|been|before|can|cancelled|completed|did|does|every|failed|from|has"
+    r"|have|is|it|its|last|latest|more|never|no|not|nothing|of|or|other|runs?|seen|since|skipped|than|that|the|their|there"
+    r"|these|they|this|until|was|were|what|when|which|who|why|will|with|you|your)(?!\w|[./=]\w)",
+)
+"""Words that no Danish sentence has."""
 
 _SEEN: Final = ("color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block")
 """Rules about what is seen: of all of axe's, these depend on the width and the theme."""
@@ -73,6 +94,15 @@ class Visit:
         for one in await self.page.evaluate("async all => (await axe.run(all)).violations", options):
             node = one["nodes"][0]
             self._fault(f"{about}: {one['id']}: {node['html'][:200]} {node['failureSummary'][:300]}")
+
+    async def find_english(self) -> None:
+        """Words of English on a Danish page, but for what strangers have written."""
+        text = await self.page.evaluate(_WORDS)
+        for said in STRANGE:
+            text = text.replace(said, "")
+        for line in text.splitlines():
+            if found := _ENGLISH.search(line):
+                self._fault(f"English: {found[0]!r} in {line.strip()[:200]!r}")
 
     def _fault(self, what: str) -> None:
         self.faults.append(f"{self.shown.name}: {what}")

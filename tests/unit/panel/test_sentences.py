@@ -1,16 +1,22 @@
 """What Kronik's services wrote in English is said in the reader's language, whatever varies in it."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal
 
 import pytest
+from kronik import Params
+from kronik.codec import decode
 from kronik.endings import next_event
-from kronik.events import Failed, Pause, Retirement, Schedule
+from kronik.events import BadTrigger, Failed, Pause, Retirement, Schedule
 from kronik.run import Run
+from msgspec import Meta
 from msgspec.structs import replace
 
+from services.api.history.projections import Parked, read
 from services.infra import cron
 from services.infra.cron import InvalidSchedule
+from services.log.stored import Stored
+from services.runner.attempt import as_params
 from services.scheduler import queues
 from services.scheduler.decisions import Circumstances, Skip, decide
 from services.scheduler.timeline import Due
@@ -82,7 +88,61 @@ def refusals() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("text", [*skips(), *ends(), *refusals()])
+class Asked(Params, frozen=True):
+    month: Annotated[str, Meta(max_length=7, pattern="^2")]
+    size: Annotated[int, Meta(ge=1, le=5)] = 1
+    step: Annotated[int, Meta(multiple_of=5)] = 5
+    day: date | None = None
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    mode: Literal["fast", "slow"] = "fast"
+    names: Annotated[list[str], Meta(min_length=1)] | None = None
+    ratio: float | None = None
+
+
+def misfits() -> list[str]:
+    """What the runner says of params that do not fit."""
+    every: list[dict[str, Any]] = [
+        *({}, {"month": 1}, {"month": "2026", "more": 1}, {"month": "2" * 9}, {"month": "x"}),
+        *({"month": "2", **more} for more in ({"size": 0}, {"size": 9}, {"step": 3}, {"day": "x"}, {"at": "x"})),
+        *({"month": "2", **more} for more in ({"mode": "x"}, {"names": []}, {"names": [1]}, {"ratio": "x"})),
+        {"month": "2", "at": "2026-11-27T06:00:00"},
+    ]
+    queued = Run(id=3, job_type="CLEAN_UP", origin="cron", triggered_by="CRON", triggered_at=NOW, params={})
+    return [str(as_params(Asked, replace(queued, params=params))) for params in every]
+
+
+def unreadable() -> list[str]:
+    """What is said of triggers that can't be read."""
+    deep, nul = b'{"a":' * 200 + b"1" + b"}" * 200, b'{"a": "\\u0000"}'
+    bodies = (
+        *(b"[]", b"7", b"null", b'"x"', b'{"a":', b"{a: 1}", b'{"a": 1}}', b"1e", deep, nul, b" " * 300_000),
+        *(b'{"specversion": 1}', b'{"specversion": "1.0", "data_base64": "x"}', b'{"specversion": "1.0", "data": 1}'),
+        b'{"specversion": "1.0", "type": "kronik.run.triggered.v1", "data": {"userId": "1"}}',
+        b'{"specversion": "1.0", "type": "kronik.run.triggered.v1", "data": {"params": []}}',
+        b'{"triggeredBy": "ADMIN:7"}',
+    )
+    found = [decode("jobs.trigger.CLEAN_UP.ops", body, sequence=1, time=NOW).data for body in bodies]
+    return [one.problem for one in found if isinstance(one, BadTrigger)]
+
+
+def parked() -> list[str]:
+    """Why messages are no events."""
+    subjects = (
+        "jobs.run.CLEAN_UP.7.started",
+        "jobs.nonsense",
+        "jobs.slot.CLEAN_UP.paused",
+        "jobs.trigger.CLEAN_UP.x.y",
+    )
+    kind = (
+        b'{"specversion": "1.0", "id": "a", "source": "/x", "time": "2026-11-27T06:00:00Z", "type": "%s", "data": {}}'
+    )
+    bodies = (b"no event", b"{}", b'{"id": 1}', kind % b"kronik.run.started.v1", kind % b"kronik.schedule.changed.v1")
+    stored = [Stored(1, subject, NOW, body, expects=subject) for subject in subjects for body in bodies]
+    found = [read(one) for one in (*stored, Stored(1, subjects[0], NOW, b"{}"))]
+    return [one.problem for one in found if isinstance(one, Parked)]
+
+
+@pytest.mark.parametrize("text", [*skips(), *ends(), *refusals(), *misfits(), *unreadable(), *parked()])
 def test_every_sentence_is_known_and_its_danish_has_no_english_left(text: str) -> None:
     english = sentences.known(text, EN)
     danish = sentences.known(text, DA)
@@ -100,7 +160,7 @@ def test_what_a_job_says_stays_as_it_is() -> None:
 
 
 def test_every_sentence_has_a_danish_one_with_the_same_gaps() -> None:
-    for template in (*sentences.SLOTS, *sentences.ENDS, *sentences.SCHEDULES):
+    for template in sentences.ALL:
         danish = language("da").text(template)
         assert danish != template
         assert {part.split(")")[0] for part in danish.split("%(")[1:]} == {
