@@ -66,6 +66,7 @@ _instants: Final[dict[type, str]] = {
     SlotFired: "scheduled_for",
     SlotSkipped: "scheduled_for",
     Pause: "until",
+    ScheduleChanged: "pause",
 }
 _encoder: Final = msgspec.json.Encoder()
 
@@ -162,15 +163,17 @@ def decode(
     time: datetime,
     msg_id: str | None = None,
     attributes: Mapping[str, str] | None = None,
+    place: subjects.Subject | None = None,
 ) -> Recorded:
     """One stored message, read: its text free of NUL and lone surrogates, its instants in UTC.
 
     attributes: see binary_attributes; of a trigger of another service's alone, for Kronik writes none so.
+    place: the subject, where it has been parsed.
     A trigger always becomes Triggered or BadTrigger. Raises InvalidName for a subject that is not
     Kronik's and InvalidEvent for a body that can't be read; both are for the projector to park.
     """
-    place = subjects.parse(subject)
-    if isinstance(place, subjects.TriggerSubject):
+    place = place or subjects.parse(subject)
+    if type(place) is subjects.TriggerSubject:
         return _decode_trigger(place, subject, body, sequence, time, msg_id, attributes)
     if b"\\u0000" in body:
         body = _NUL.sub(rb"\1\\ufffd", body)
@@ -192,7 +195,7 @@ def decode(
 
 def _expected(place: subjects.Subject, body: bytes) -> tuple[Envelope, AnyEvent] | None:
     """The short way for nearly all of the stream: today's version of the run event that the subject names."""
-    if not isinstance(place, subjects.RunSubject):
+    if type(place) is not subjects.RunSubject:
         return None
     try:
         envelope = _run_envelopes[place.event].decode(body)
@@ -252,11 +255,13 @@ def _is_fired(data: AnyEvent | Unknown, outcome: str) -> bool:
 
 def _in_utc(data: _Data) -> _Data:
     """Raises OverflowError for an instant that is off the calendar in UTC."""
-    if isinstance(data, ScheduleChanged):
-        return replace(data, pause=_in_utc(data.pause)) if data.pause else data
     field = _instants.get(type(data))
-    instant = getattr(data, field) if field else None
-    if field is None or instant is None or instant.tzinfo is UTC:
+    if field is None:
+        return data
+    instant = getattr(data, field)
+    if isinstance(instant, Pause):
+        return replace(data, **{field: _in_utc(instant)})
+    if instant is None or instant.tzinfo is UTC:
         return data
     return replace(data, **{field: instant.astimezone(UTC)})
 
@@ -302,7 +307,10 @@ def _expected_trigger(body: bytes) -> tuple[Envelope, Triggered] | None:
         data = _in_utc(found.data)
     except (msgspec.MsgspecError, OverflowError):
         return None
-    is_long = max(len(found.source), len(found.correlationid or ""), len(found.traceparent or "")) > ID_LIMIT
+    is_long = (
+        len(body) > ID_LIMIT
+        and max(len(found.source), len(found.correlationid or ""), len(found.traceparent or "")) > ID_LIMIT
+    )
     return None if is_long else (found, data)
 
 

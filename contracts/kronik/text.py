@@ -17,7 +17,10 @@ def clean(text: str, limit: int = ERROR_LIMIT) -> str:
     if len(text) > limit:
         kept = limit - _ROOM_FOR_NOTE
         text = f"{text[:kept]} … ({len(text) - kept} more characters)"
-    text = text.replace("\0", "�")
+    if "\0" in text:
+        text = text.replace("\0", "�")
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

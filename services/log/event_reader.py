@@ -7,17 +7,17 @@ sequence that it took and starts again behind it.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from kronik import KronikError, subjects
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from services.infra.clock import monotonic_s
-from services.log import jetstream
+from services.log import frames, jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
 from services.log.protocol import deliver_raw, forget_raw
 from services.log.stored import Status, Stored, delivered_raw, status
@@ -54,18 +54,20 @@ class EventReader:
         self._connection = connection
         self._consumer = consumer
         self._inbox = inbox
+        self._sid = b""
         # Larger than any message, or one that is would never come.
         self._request_bytes = max(_REQUEST_BYTES, 2 * connection.max_payload)
         self._request = jetstream.pull_request(
             batch=_REQUEST, expires_s=_EXPIRES_S, heartbeat_s=_HEARTBEAT_S, max_bytes=self._request_bytes
         )
         self._reconnects = connection.stats["reconnects"]
-        self._buffer: list[tuple[Stored, int, bool]] = []
+        self._buffer: list[Stored] = []
         self._said: list[Status] = []
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._owed = 0
         self._last_delivery = 0
+        self._skipped: str | None = None
         self._heard_s = 0.0
         self._cut = False
         self.nothing_yet = False
@@ -83,10 +85,10 @@ class EventReader:
         if self._connection.stats["reconnects"] != self._reconnects:
             # The server may be another, and the stream too: nothing of it is handed out unchecked.
             raise ReaderLost("NATS was reconnected")
-        deliveries, self._buffer, self._bytes = self._buffer, [], 0
-        self._owed = max(0, self._owed - len(deliveries))
+        batch, self._buffer, self._bytes = self._buffer, [], 0
+        self._owed = max(0, self._owed - len(batch))
         await self._ask()
-        return [self._in_order(*each) for each in deliveries]
+        return batch
 
     async def __aiter__(self) -> AsyncIterator[list[Stored]]:
         while True:
@@ -105,12 +107,22 @@ class EventReader:
             if monotonic_s() - self._heard_s > 2 * _HEARTBEAT_S:
                 raise ReaderLost(f"consumer {self._consumer} has been silent for {2 * _HEARTBEAT_S} s") from None
 
+    def listen(self, subscription: Subscription) -> None:
+        """To what its consumer delivers there."""
+        self._sid = b"%d" % subscription._id
+        deliver_raw(self._connection, subscription, self.on_delivery, self.on_chunk)
+
     def on_delivery(self, subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> None:
         """Taken apart at once, while whoever takes the batches waits for something else."""
-        with contextlib.suppress(ValueError):  # not the server's: its acknowledgement subject would be whole
-            self._buffer.append((*delivered_raw(subject, reply, headers, body), not (headers or body)))
-            self._bytes += len(body)
-            self._arrived.set()
+        try:
+            stored, delivery = delivered_raw(subject, reply, headers, body)
+        except ValueError:
+            return  # not the server's: its acknowledgement subject would be whole
+        self._take(stored, delivery)
+        self._cut = self._cut or not (headers or body)
+
+    def on_chunk(self, chunk: bytes, begin: int) -> int:
+        return frames.take_known(chunk, begin, self._sid, self._take)
 
     async def on_status(self, message: Msg) -> None:
         self._said.append(status(message))
@@ -125,16 +137,21 @@ class EventReader:
             except LogUnavailable as error:
                 raise ReaderLost(f"consumer {self._consumer}: {error}") from error
 
-    def _in_order(self, stored: Stored, delivery: int, is_nothing: bool) -> Stored:
-        self._last_delivery += 1
-        if delivery != self._last_delivery:
-            kind = ReaderCut if self._cut else ReaderLost
-            raise kind(f"consumer {self._consumer} skipped from {self._last_delivery - 1} to {delivery}")
-        self._cut = self._cut or is_nothing
-        return stored
+    def _take(self, stored: Stored, delivery: int) -> None:
+        """Nothing from the first gap on; what came before it is still good."""
+        if self._skipped is None and delivery == self._last_delivery + 1:
+            self._last_delivery = delivery
+            self._buffer.append(stored)
+            self._bytes += len(stored.body)
+        else:
+            skipped = f"consumer {self._consumer} skipped from {self._last_delivery} to {delivery}"
+            self._skipped = self._skipped or skipped
+        self._arrived.set()
 
     def _heed(self) -> None:
         """100: a heartbeat. 408, and some 409: a request ended, with so many messages still owed."""
+        if self._skipped and not self._buffer:
+            raise (ReaderCut if self._cut else ReaderLost)(self._skipped)
         for said in self._said:
             if said.code == "100":
                 continue
@@ -185,7 +202,7 @@ async def open_reader(
         subscription = await connection.subscribe(
             inbox, cb=reader.on_status, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
-        deliver_raw(connection, subscription, reader.on_delivery)
+        reader.listen(subscription)
     except (NatsError, LogUnavailable, ApiRefused) as error:
         raise ReaderLost(f"consumer {name}: {error}") from error
     try:

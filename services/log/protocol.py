@@ -25,6 +25,8 @@ EXPECTED_FILTER: Final = f"{EXPECTED}-Subject"
 
 Raw = Callable[[bytes, bytes, bytes | None, bytes], None]
 """Takes a delivery's subject, reply, headers and body."""
+Short = Callable[[bytes, int], int]
+"""Takes from a chunk, where a message begins, as many as it knows by sight: where the next one begins."""
 
 _ACK: Final = b"$JS.ACK."
 _HEADERS: Final = b"NATS/1.0\r\n"
@@ -59,16 +61,21 @@ def text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace").translate(_ESCAPED)
 
 
-def deliver_raw(connection: Client, subscription: Subscription, take: Raw) -> None:
+def deliver_raw(connection: Client, subscription: Subscription, take: Raw, short: Short | None = None) -> None:
     """Give what a consumer delivers on this subscription to `take`, at once and in order; all else goes nats-py's way.
 
-    Until forget_raw. `take` must not raise.
+    short: tried before. Until forget_raw. Neither may raise.
     """
-    _parser(connection).raw[b"%d" % subscription._id] = take
+    parser, sid = _parser(connection), b"%d" % subscription._id
+    parser.raw[sid] = take
+    if short is not None:
+        parser.short[sid] = short
 
 
 def forget_raw(connection: Client, subscription: Subscription) -> None:
-    _parser(connection).raw.pop(b"%d" % subscription._id, None)
+    parser, sid = _parser(connection), b"%d" % subscription._id
+    parser.raw.pop(sid, None)
+    parser.short.pop(sid, None)
 
 
 def _parser(connection: Client) -> "Parser":
@@ -83,6 +90,7 @@ class Parser(NatsParser):
     def __init__(self, connection: Client) -> None:
         super().__init__(connection)
         self.raw: dict[bytes, Raw] = {}
+        self.short: dict[bytes, Short] = {}
 
     async def parse(self, data: bytes = b"") -> None:
         """Raises ProtocolError for what is not the protocol."""
@@ -101,7 +109,11 @@ class Parser(NatsParser):
 
     def _deliver(self, chunk: bytes, begin: int) -> int:
         """Hand raw deliveries over, as many as stand here behind each other: where the next thing begins."""
-        while self.raw and (end := chunk.find(b"\r\n", begin)) > 0:
+        while self.raw:
+            for short in self.short.values():
+                begin = short(chunk, begin)
+            if (end := chunk.find(b"\r\n", begin)) < 0:
+                break
             words = chunk[begin:end].split(b" ")
             if words[0] == b"HMSG" and len(words) == 6:
                 body = end + 2 + int(words[4])

@@ -34,10 +34,11 @@ _OWN: Final = re.compile(
 )
 """Headers just as Kronik itself writes them, nearly all of the stream's: read in one step."""
 _Told = tuple[str | None, dict[str, str] | None, str | None]
+_TOLD_NOTHING: Final[_Told] = (None, None, None)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, gc=False):
     """A place in the stream and what stands there: (0, "") before the first event.
 
     event_id: made of the server's sequence and time, because an id is its writer's choice. Where a stream lost its
@@ -64,10 +65,11 @@ class Status(Struct, frozen=True):
         return f"{self.code} {self.text}"
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, gc=False):
     """A message as it stands in the stream, not decoded. behind: how many more were there after it when it was read.
 
     attributes: of a CloudEvent in binary mode, which has them in its headers. expects: see expects_of.
+    run: what the subject of a run's event says, where it was read together with the expectation, which is right.
     """
 
     sequence: int
@@ -78,10 +80,13 @@ class Stored(Struct, frozen=True):
     behind: int = 0
     attributes: dict[str, str] | None = None
     expects: str | None = None
+    run: subjects.RunSubject | None = None
 
     @property
     def counts(self) -> bool:
         """Whether the server compared what its writer expected, where an event of its kind has to expect something."""
+        if self.run is not None:
+            return True
         aggregate = subjects.aggregate(self.subject)
         return aggregate is None or self.expects == aggregate
 
@@ -102,6 +107,7 @@ class Stored(Struct, frozen=True):
             time=self.time,
             msg_id=self.msg_id,
             attributes=self.attributes,
+            place=self.run,
         )
         if not self.counts:
             raise InvalidEvent(f"{self.subject}: {UNEXPECTED}")
@@ -134,41 +140,35 @@ class Delivery(Struct, frozen=True):
 def delivery_of(subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> Delivery:
     """Of a delivery's bytes (protocol.deliver_raw)."""
     stored, _ = delivered_raw(subject, reply, headers, body)
-    parts = reply.split(b".")
-    return Delivery(stored, reply.decode(), int(parts[4] if len(parts) == 9 else parts[6]))
+    return Delivery(stored, reply.decode(), int(_acknowledgement(reply)[0]))
 
 
 def delivered_raw(subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> tuple[Stored, int]:
     """A message that a consumer delivered, of its bytes (protocol.deliver_raw), and which of the consumer's deliveries
     it is (from 1)."""
+    _, sequence, delivery, stamp, behind = _acknowledgement(reply)
     on = text(subject)
-    own = _OWN.fullmatch(headers or b"")
-    if own and not on.startswith("jobs.slot."):
-        told: _Told = (_decoded(own[2]), None, _decoded(own[1]))
-    else:
-        told = _told(on, Client._parse_header_lines(readable(headers).partition(b"\r\n")[2]) if headers else None)
-    return _delivered(on, reply.decode(), body, *told)
+    msg_id, attributes, expects = _told(on, headers) if headers else _TOLD_NOTHING
+    stored = Stored(int(sequence), on, time_of(int(stamp)), body, msg_id, int(behind), attributes, expects)
+    return stored, int(delivery)
 
 
-def _decoded(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode()
+def _acknowledgement(reply: bytes) -> list[bytes]:
+    """$JS.ACK.[domain.account.]<stream>.<consumer>.<n>.<sequence>.<delivery>.<ns>.<pending>[.token], from n on."""
+    parts = reply.split(b".")
+    return parts[4:9] if len(parts) == 9 else parts[6:11]
 
 
-def _told(subject: str, headers: Mapping[str, str] | None) -> _Told:
+def _told(subject: str, raw: bytes) -> _Told:
     """What headers tell of the message: its id, attributes, and what was expected."""
+    own = _OWN.fullmatch(raw)
+    if own and not subject.startswith("jobs.slot."):
+        expects, msg_id = own.groups()
+        return None if msg_id is None else msg_id.decode(), None, None if expects is None else expects.decode()
+    headers = Client._parse_header_lines(readable(raw).partition(b"\r\n")[2])
     if not headers:
-        return None, None, None
+        return _TOLD_NOTHING
     return headers.get(_MSG_ID), codec.binary_attributes(headers), expects_of(subject, headers)
-
-
-def _delivered(
-    subject: str, reply: str, body: bytes, msg_id: str | None, attributes: dict[str, str] | None, expects: str | None
-) -> tuple[Stored, int]:
-    """reply: $JS.ACK.[domain.account.]<stream>.<consumer>.<n>.<sequence>.<delivery>.<ns>.<pending>[.token]"""
-    parts = reply.split(".")
-    sequence, delivery, stamp, behind = parts[5:9] if len(parts) == 9 else parts[7:11]
-    time = time_of(int(stamp))
-    return Stored(int(sequence), subject, time, body, msg_id, int(behind), attributes, expects), int(delivery)
 
 
 def fetched(message: Msg) -> Stored | Status:
@@ -210,8 +210,7 @@ def status(message: Msg) -> Status:
 
 def time_of(nanoseconds: int) -> datetime:
     """To microseconds, as Postgres keeps them."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return _EPOCH + timedelta(0, seconds, rest // 1000)
+    return _EPOCH + timedelta(0, 0, nanoseconds // 1000)
 
 
 def parse_time(text: str) -> datetime:

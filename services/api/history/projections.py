@@ -6,7 +6,7 @@ nothing: projecting twice is projecting once.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Final, final
 
 from kronik import subjects
 from kronik.errors import InvalidEvent
@@ -35,6 +35,7 @@ IDEMPOTENT: Final = "idempotent-"
 _EXCERPT = 500
 
 
+@final
 class Parked(Struct, frozen=True):
     """A message that can't be projected, kept for people to look at. problem: why, in words."""
 
@@ -64,12 +65,12 @@ def park(stored: Stored, problem: str) -> Parked:
 
 def run_id_in(subject: str) -> int:
     """From a run event's subject that has been read."""
-    return int(subject.split(".", 4)[3])
+    return int(subject.rsplit(".", 2)[1])
 
 
 def run_id_of(event: Recorded | Parked) -> int | None:
     """The run that this event continues; None for a trigger and for everything that is not about a run."""
-    if isinstance(event, Parked) or not event.subject.startswith("jobs.run."):
+    if type(event) is Parked or not event.subject.startswith("jobs.run."):
         return None
     return run_id_in(event.subject)
 
@@ -93,7 +94,7 @@ class Fold:
 
     def take(self, stored: Stored, event: Recorded | Parked) -> None:
         """Fold whatever this is; what can't be folded is parked."""
-        if isinstance(event, Parked):
+        if type(event) is Parked:
             self.parked.append(parked_row(event))
         elif (run_id := run_id_of(event)) is not None:
             self.go_on(stored, run_id, event)

@@ -84,13 +84,13 @@ class Replay:
         self.finished.clear()
         for stored in batch:
             event = read(stored)
-            if isinstance(event, Parked) or (run_id := run_id_of(event)) is None:
+            if type(event) is Parked or (run_id := run_id_of(event)) is None:
                 fold.take(stored, event)
             elif run_id not in runs:
                 self.late.append(stored)
             else:
                 fold.go_on(stored, run_id, event)
-                if runs[run_id].finished:
+                if runs[run_id].phase == "finished":
                     self.finished.append(runs.pop(run_id))
         fold.changed.clear()
         if batch:
