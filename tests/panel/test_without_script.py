@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 from kronik.events import JobDefined, Schedule, Triggered
 from playwright.async_api import Browser, Page, expect
 
+from services.api.access import store
 from tests.panel.conftest import each_test
 from tests.panel.house import House
 from tests.panel.panel import Panel, Stage, a_job
@@ -120,6 +122,47 @@ async def test_many_runs_are_run_again_and_the_history_is_narrowed_down(
     await plain.get_by_role("button", name="Kør 3 igen").click()
     await seen(plain, "færdig")
     await expect(plain.locator(f"#pair-{failed[0]}")).to_be_visible()
+
+
+async def test_what_waits_of_a_bulk_is_left_alone(plain: Page, stage: Stage, emptied: House) -> None:
+    await stage.define(job(max_queued=1))
+    for number in range(3):
+        await stage.failed("CLEAN_UP", f"no luck {number}")
+    await emptied.caught_up(stage.log)
+    await plain.goto(f"{HOME}/bulk/new?unresolved=1")
+    await plain.get_by_role("button", name="Kør 3 igen").click()
+    await plain.get_by_role("button", name="Lad resten være").click()
+    await seen(plain, "stoppet af admin")
+
+
+async def test_a_session_is_ended_and_a_token_revoked_once_that_is_confirmed(
+    plain: Page, browser: Browser, emptied: House
+) -> None:
+    connection = await asyncpg.connect(emptied.database_url)
+    token = await store.create_token(connection, await store.create_account(connection, "crm", "admin"), "nightly")
+    await connection.close()
+    async with await browser.new_context(base_url=emptied.address, locale="da-DK") as context:
+        other = Panel(await context.new_page(), emptied.address, emptied.database_url)
+        await other.sign_in("operator")
+        await plain.goto(f"{HOME}/access")
+        await expect(plain.locator("tr", has_text="din")).to_contain_text("admin")
+        theirs = plain.locator("section", has_text="Logget ind nu").locator("tr", has_text="operator").first
+        ask = await theirs.get_by_role("link", name="Afslut").get_attribute("href") or ""
+        assert (await other.page.request.get(ask)).status == 403
+        assert (await other.page.request.post(ask, headers={"Origin": emptied.address})).status == 403
+        await theirs.get_by_role("link", name="Afslut").click()
+        await plain.get_by_role("link", name="Ikke nu").click()
+        assert (await other.page.request.get(HOME)).status == 200
+        await theirs.get_by_role("link", name="Afslut").click()
+        await plain.get_by_role("button", name="Afslut den").click()
+        await expect(plain.locator("h1")).to_have_text("Adgang")
+        assert (await other.page.request.get(HOME)).status == 401
+        nightly = plain.locator("tr", has_text="nightly").first
+        await nightly.get_by_role("link", name="Tilbagekald").click()
+        await plain.get_by_role("button", name="Tilbagekald den").click()
+        await expect(nightly).to_contain_text("tilbagekaldt")
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert (await context.request.get("/api/admin/job-run", headers=bearer)).status == 401
 
 
 async def test_the_proof_is_started_and_a_rebuild_waits_for_a_word(plain: Page, stage: Stage, emptied: House) -> None:

@@ -84,7 +84,7 @@ async def account_named(connection: Connection, name: str) -> str | None:
 class Token(Struct, frozen=True, rename="camel"):
     """A token as it can be listed: never itself. revoked_at: since when it is not accepted any more.
 
-    used_at, used_from: when, to the minute, and from which address it was used last.
+    id: names it, and lets nobody in. used_at, used_from: when, to the minute, and from which address it was used last.
     """
 
     account: str
@@ -94,6 +94,7 @@ class Token(Struct, frozen=True, rename="camel"):
     revoked_at: datetime | None
     used_at: datetime | None = None
     used_from: str = ""
+    id: str = ""
 
 
 class Origin(Struct, frozen=True):
@@ -104,7 +105,7 @@ class Origin(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True, rename="camel"):
-    """Somebody who is signed in. used_at: to the minute; null where that is not known."""
+    """Somebody who is signed in. used_at: to the minute; null where that is not known. id: names it, lets nobody in."""
 
     account: str
     role: Role
@@ -113,6 +114,7 @@ class Session(Struct, frozen=True, rename="camel"):
     expires_at: datetime
     address: str
     agent: str
+    id: str = ""
 
 
 class SignIn(Struct, frozen=True, rename="camel"):
@@ -194,6 +196,16 @@ async def end_session(connection: Connection, session: str) -> None:
     await connection.execute(_sql("end_session"), hash_of(session))
 
 
+async def end_session_of(connection: Connection, id: str) -> bool:
+    """The session with this id lets nobody in any more; False where none does."""
+    return bool(await connection.fetchval(_sql("end_session_of"), id))
+
+
+async def revoke_token(connection: Connection, id: str) -> bool:
+    """The token with this id is not accepted any more; False where none is."""
+    return bool(await connection.fetchval(_sql("revoke_token"), id))
+
+
 async def by_token(connection: Connection, token: str) -> Identity | None:
     return _identity(await connection.fetchrow(_sql("by_token"), hash_of(token)))
 
@@ -251,12 +263,14 @@ __all__ = [
     "create_sign_in_link",
     "create_token",
     "end_session",
+    "end_session_of",
     "ensure_admin",
     "hash_of",
     "is_sign_in_link",
     "names",
     "people",
     "revoke_named",
+    "revoke_token",
     "revoke_tokens",
     "sessions",
     "sign_ins",

@@ -31,6 +31,15 @@ def test_runs_cancellations_and_sign_ins_are_told_newest_first() -> None:
         (_FIREFOX, "Firefox, Linux"),
         ("Mozilla/5.0 (iPhone; CPU iPhone OS 18) AppleWebKit/605 Version/18 Safari/604", "Safari, iPhone"),
         ("Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 Safari/537.36 Edg/130.0", "Edge, Windows"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 Safari/537.36 OPR/115.0", "Opera, Windows"),
+        ("Mozilla/5.0 (Macintosh) AppleWebKit/537.36 Chrome/130.0 Safari/537.36", "Chrome, macOS"),
+        ("Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/130.0 Safari/537.36", "Chrome (headless), Linux"),
+        ("Mozilla/5.0 (X11; Linux x86_64) Ubuntu Chromium/130.0 Chrome/130.0 Safari/537.36", "Chromium, Linux"),
+        (
+            "Mozilla/5.0 (Linux; Android 14) Chrome/130.0 Mobile Safari/537.36 SamsungBrowser/26",
+            "Samsung Internet, Android",
+        ),
+        ("Mozilla/5.0 (compatible; Googlebot/2.1) Chrome/130.0 Safari/537.36", "Googlebot"),
         ("curl/8.5.0", "curl/8.5.0"),
         ("<script>" + "x" * 200, "<script>" + "x" * 52),
         ("", ""),
@@ -45,6 +54,8 @@ def test_a_token_says_when_it_was_used_last_and_a_session_from_where() -> None:
     assert token.used is not None
     assert (token.used.text, token.place) == ("I dag 14:00", "10.0.0.7")
     assert access.token(Token("crm", "viewer", "laptop", NOW, None), DA).used is None
-    session = access.session(Session("Anna", "admin", NOW, None, NOW + timedelta(days=14), "10.0.0.7", ""), DA)
+    session = access.session(
+        Session("Anna", "admin", NOW, None, NOW + timedelta(days=14), "10.0.0.7", "", "ab"), "ab", DA
+    )
     assert session.until is not None
-    assert (session.place, session.until.text) == ("10.0.0.7", "24. dec 15:00")
+    assert (session.place, session.until.text, session.own) == ("10.0.0.7", "24. dec 15:00", True)

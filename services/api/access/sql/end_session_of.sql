@@ -1,0 +1,1 @@
+DELETE FROM access.session WHERE hash = decode($1, 'hex') AND expires_at > now() RETURNING true
