@@ -117,13 +117,24 @@ class Tails:
         return Page(list(tail.lines)[-keep:], tail.total, tail.progress, tail.not_passed_on)
 
 
-async def search(connection: Client, job_type: str, run_id: int, text: str, before: int | None, keep: int) -> Page:
-    """The newest lines before this place that hold the text. Reads all of the log. Raises LogUnavailable."""
+async def search(
+    connection: Client,
+    job_type: str,
+    run_id: int,
+    text: str,
+    before: int | None,
+    keep: int,
+    until: datetime | None = None,
+) -> Page:
+    """The newest lines before this place that hold the text. Reads all of the log. Raises LogUnavailable.
+
+    until: as if nothing had been said after it.
+    """
     found: deque[tuple[int, Line]] = deque(maxlen=keep)
     total, wanted = 0, text.casefold()
     async for batch in _batches(connection, job_type, run_id, 1):
         for said in filter(None, map(_decode, batch)):
-            if said.event is UNSET:
+            if said.event is UNSET or (until is not None and said.time > until):
                 continue
             total += 1
             line = Line(said.time, said.level, said.event, said.attempt, said.fields)

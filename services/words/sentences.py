@@ -12,7 +12,9 @@ from services.words.language import marked
 from services.words.voice import Voice
 
 _FIELDS: Final = (marked("minute"), marked("hour"), marked("day of month"), marked("month"), marked("weekday"))
+_UNITS: Final = (marked("characters"), marked("items"), marked("fields"), marked("parts"))
 _VARIES: Final = {
+    "unit": "|".join(_UNITS),
     "field": "|".join(_FIELDS),
     "by": r"[A-Z]+:\S+",
     "span": r"[0-9a-z ]+",
@@ -29,6 +31,9 @@ _VARIES: Final = {
     "bound": r"[0-9.e+-]+",
     "subject": r"jobs\.\S+",
     "name": r"\S+",
+    "place": r"[\w.\[\]]+",
+    "words": r"[a-z ]+",
+    "other_words": r"[a-z ]+",
     "detail": r"[a-z][a-z ':,]*",
 }
 """By name; whatever else varies can be any text."""
@@ -179,6 +184,26 @@ VALUES: Final = (
 )
 """What is wrong with a value: msgspec's words, which the sentences above hold."""
 
+MISFITS: Final = (
+    marked("%(place)s must be at least %(bound)s"),
+    marked("%(place)s must be at most %(bound)s"),
+    marked("%(place)s must be more than %(bound)s"),
+    marked("%(place)s must be less than %(bound)s"),
+    marked("%(place)s must not be empty"),
+    marked("%(place)s must have at least %(n)s %(unit)s"),
+    marked("%(place)s must have at most %(n)s %(unit)s"),
+    marked("%(place)s must have more than %(n)s %(unit)s"),
+    marked("%(place)s must have less than %(n)s %(unit)s"),
+    marked("%(place)s must be %(words)s, not %(other_words)s"),
+    marked("%(place)s does not have the form that is allowed"),
+    marked("%(place)s has no offset from UTC"),
+    marked("%(place)s %(text)s is not one of those that are allowed"),
+    marked("%(place)s is no instant"),
+    marked("%(place)s is no day"),
+    marked("%(place)s is too large a number"),
+)
+"""The same in the words of services/infra/misfit_words.py."""
+
 PROOFS: Final = (
     marked("its process was stopped"),
     marked("the history was made by another version of Kronik: run `kronik rebuild`"),
@@ -196,12 +221,16 @@ PROOFS: Final = (
 )
 """Why a rebuild or a verify ended, or history stands still: services/api/history, services/log."""
 
-ALL: Final = (*SLOTS, *ENDS, *SCHEDULES, *TRIGGERS, *VALUES, *PROOFS, *MESSAGES)
+ALL: Final = (*SLOTS, *ENDS, *SCHEDULES, *TRIGGERS, *VALUES, *MISFITS, *PROOFS, *MESSAGES)
 
 _KINDS: Final = (
     *(marked("str"), marked("int"), marked("float"), marked("bool"), marked("array"), marked("object")),
     *(marked("datetime"), marked("date"), marked("null"), marked("a string"), marked("a number"), marked("a boolean")),
     *(marked("an array"), marked("an object")),
+)
+_WORDS: Final = (
+    *(marked("a whole number"), marked("a number"), marked("true or false"), marked("an instant"), marked("a day")),
+    *(marked("an array"), marked("an object"), marked("null"), marked("text"), marked("or")),
 )
 _DETAILS: Final = (
     marked("invalid character"),
@@ -243,6 +272,10 @@ def _varying(name: str, value: str, voice: Voice) -> str:
             return said(value, voice)
         case "kind" | "got":
             return " | ".join(voice.text(one) if one in _KINDS else one for one in value.split(" | "))
+        case "words" | "other_words":
+            return re.sub(rf"\b(?:{'|'.join(_WORDS)})\b", lambda word: voice.text(word[0]), value)
+        case "unit":
+            return voice.text(value)
         case "detail":
             return voice.text(value) if value in _DETAILS else value
         case "allowed_names" if value == "none":

@@ -37,6 +37,17 @@ async def test_a_page_of_an_earlier_moment_changes_nothing_and_leads_back_to_now
     await page.locator("#scrub form").nth(1).get_by_role("button").click()
     await expect(page.locator(".runs tbody tr")).to_have_count(1)
 
+    for path, said in (
+        ("calendar", "efter hændelse"),
+        ("journal", "efter hændelse"),
+        ("truth", f"stod ved hændelse {second - 1}"),
+        (f"run/{first}/log", "0 linjer i alt"),
+    ):
+        await panel.open(f"/admin/system/{path}?asOf={second - 1}")
+        await expect(page.locator("body")).to_contain_text(said)
+        assert await page.locator("main form[method=post]").count() == 0
+        await expect(then.get_by_text("Tilbage til nu")).to_be_visible()
+
     for asked, said in (("2020-01-01T00:00", "før den første hændelse"), ("999999", "findes ikke endnu")):
         await panel.open(f"/admin/system?asOf={asked}")
         await expect(page.locator("main")).to_contain_text(said)

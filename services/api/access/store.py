@@ -146,9 +146,9 @@ async def sessions(connection: Connection, limit: int = 200) -> list[Session]:
     return [Session(**row) for row in await connection.fetch(_sql("sessions"), limit)]
 
 
-async def sign_ins(connection: Connection, limit: int = 100) -> list[SignIn]:
+async def sign_ins(connection: Connection, limit: int = 100, until: datetime | None = None) -> list[SignIn]:
     """The newest first."""
-    rows = await connection.fetch(_sql("sign_ins"), limit)
+    rows = await connection.fetch(_sql("sign_ins"), limit, until)
     return [SignIn(**{**row, "account_id": str(row["account_id"])}) for row in rows]
 
 

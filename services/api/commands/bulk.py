@@ -158,8 +158,9 @@ async def find(pool: Pool, id: str) -> Bulk:
     return found
 
 
-async def newest(pool: Pool, limit: int = 20) -> list[Bulk]:
-    return await _bulks(pool, None, limit)
+async def newest(pool: Pool, limit: int = 20, until: datetime | None = None) -> list[Bulk]:
+    """until: asked for by then."""
+    return await _bulks(pool, None, limit, until)
 
 
 async def runs(pool: Pool, id: str, after: int = 0, outcome: Outcome | None = None, limit: int = 100) -> list[BulkRun]:
@@ -201,8 +202,8 @@ async def _known(pool: Pool, id: str) -> Bulk | None:
     return next(iter(await _bulks(pool, id.replace("\0", ""), 1)), None)
 
 
-async def _bulks(pool: Pool, id: str | None, limit: int) -> list[Bulk]:
-    rows = await pool.fetch(_sql("bulks"), id, limit)
+async def _bulks(pool: Pool, id: str | None, limit: int, until: datetime | None = None) -> list[Bulk]:
+    rows = await pool.fetch(_sql("bulks"), id, limit, until)
     counted: dict[str, Counter[tuple[str, str | None]]] = {row["id"]: Counter() for row in rows}
     for row in await pool.fetch(_sql("bulk_counts"), list(counted)):
         counted[row["bulk_id"]][row["outcome"], row["why"]] += row["count"]

@@ -101,9 +101,14 @@ async def _failures_then(pool: Pool, since: datetime, limit: int, moment: Moment
     ]
 
 
-async def cancelled(pool: Pool, limit: int = 100) -> list[Stopped]:
+async def cancelled(pool: Pool, limit: int = 100, moment: Moment | None = None) -> list[Stopped]:
     """Runs that somebody cancelled, the newest first."""
-    return [Stopped(**row) for row in await pool.fetch(statement("cancelled"), limit)]
+    return [Stopped(**row) for row in await pool.fetch(statement("cancelled"), limit, moment and moment.time)]
+
+
+async def askers(pool: Pool, limit: int = 500) -> list[str]:
+    """Everybody who ever asked for a run: CRON, ADMIN:<userId>, SERVICE:<name>."""
+    return [row["name"] for row in await pool.fetch(statement("askers"), limit)]
 
 
 async def tally(pool: Pool, since: datetime, moment: Moment | None = None) -> dict[State, int]:

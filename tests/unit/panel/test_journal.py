@@ -1,11 +1,13 @@
 """Who did what, in the journal and on the page of who has access."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from services.api.access.store import Session, SignIn, Token
 from services.api.history.overview import Stopped
+from services.api.history.queries import JobRun
 from services.api.panel.views import access, journal
 from tests.unit.panel.runs import NOW, a_run, definition
 from tests.unit.panel.test_views import DA
@@ -17,12 +19,39 @@ def test_runs_cancellations_and_sign_ins_are_told_newest_first() -> None:
     run = a_run(triggered_by="ADMIN:1", triggered_at=NOW - timedelta(minutes=3))
     stopped = Stopped(9, "DAILY_MAINTENANCE", NOW - timedelta(minutes=1), "ADMIN:1")
     signed_in = SignIn("1", "Birgitte", NOW - timedelta(minutes=5), "10.0.0.7", _FIREFOX)
-    told = journal.entries([run], [stopped], [], [], [signed_in], {"DAILY_MAINTENANCE": definition()}, DA)
+    asked = journal.batches([run], [], all_read=True)
+    told = journal.entries(asked, [stopped], [], [], [signed_in], {"DAILY_MAINTENANCE": definition()}, DA)
     assert [(one.who, one.text, one.detail) for one in told] == [
         ("Birgitte", "annullerede kørsel 9 af Daglig vedligeholdelse", ""),
         ("Birgitte", "kørte Daglig vedligeholdelse", ""),
         ("Birgitte", "loggede ind med et link", "10.0.0.7 · Firefox, Linux"),
     ]
+
+
+def test_many_runs_of_the_same_are_one_entry() -> None:
+    def at(minutes: int, **given: Any) -> JobRun:
+        return a_run(id=1000 - minutes, triggered_at=NOW - timedelta(minutes=minutes), **given)
+
+    ops = [at(n, triggered_by="SERVICE:ops") for n in (1, 3, 7, 40)]
+    anna = [at(2, triggered_by="ADMIN:1")]
+    runs = sorted([*ops, *anna], key=lambda run: -run.id)
+    told = journal.entries(
+        journal.batches(runs, [], all_read=True), [], [], [], [], {"DAILY_MAINTENANCE": definition()}, DA
+    )
+    assert [(one.who, one.text, one.detail) for one in told] == [
+        ("tjenesten ops", "kørte Daglig vedligeholdelse 3 gange", "I dag 14:53:00 – 14:59:00"),
+        ("Birgitte", "kørte Daglig vedligeholdelse", ""),
+        ("tjenesten ops", "kørte Daglig vedligeholdelse", ""),
+    ]
+    assert "by=SERVICE%3Aops&from=2025-12-10T13%3A53%3A00Z&to=2025-12-10T13%3A59%3A01Z" in told[0].href
+
+
+def test_where_older_ones_were_not_read_the_number_is_a_least() -> None:
+    runs = [a_run(id=n, triggered_by="SERVICE:ops", triggered_at=NOW) for n in (9, 8, 7)]
+    (batch,) = journal.batches(runs, [], all_read=False)
+    assert batch.more
+    told = journal.entries([batch], [], [], [], [], {"DAILY_MAINTENANCE": definition()}, DA)
+    assert told[0].text == "kørte Daglig vedligeholdelse 3 gange eller flere"
 
 
 @pytest.mark.parametrize(

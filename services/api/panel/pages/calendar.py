@@ -8,43 +8,44 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from services.api.history import counts, overview, queries
-from services.api.history.queries import Pool
 from services.api.panel.pages.asking import HOME, Asked, voice_of
+from services.api.panel.pages.then import AsOf, moment_in, then_of
 from services.api.panel.rendering import ZONE, render
 from services.api.panel.views import calendar as views
-from services.log.append import EventLog
+from services.api.past import History
 
 
 @get(f"{HOME}/calendar", include_in_schema=False)
 async def calendar(
     request: Asked,
-    pool: NamedDependency[Pool],
-    log: NamedDependency[EventLog],
+    past: NamedDependency[History],
+    as_of: AsOf = "",
     month: Annotated[str, QueryParameter(max_length=20)] = "",
     job: Annotated[str, QueryParameter(max_length=200)] = "",
 ) -> Response[str]:
-    voice = await voice_of(request, pool, log.clock)
+    pool = past.pool
+    then, voice = await then_of(past, as_of, await voice_of(request, pool, past.log.clock))
+    moment = moment_in(then)
     today = voice.now.astimezone(ZONE).date()
     first, wrong = _first(month, today)
     last = views.last_day(first)
-    known = await queries.jobs(pool)
+    known = await queries.jobs(pool, moment)
     shown = [one for one in known if not job or one.definition.job_type == job]
     since, until = views.midnight(first, ZONE), views.midnight(last, ZONE, 1)
+    seen = min(until, moment.time) if moment else until
     return render(
         request,
         "calendar.html",
         voice,
         tab="calendar",
+        then=then,
+        scrubs=True,
         calendar=views.calendar(
             first,
             shown,
-            await counts.days(pool, str(ZONE), first, last, job or None) if not job or shown else [],
-            [
-                slot
-                for slot in await overview.skipped(pool, since)
-                if slot.scheduled_for < views.midnight(last, ZONE, 1)
-            ],
-            await overview.changes(pool, since, until),
+            await counts.days(pool, str(ZONE), first, last, job or None, moment) if not job or shown else [],
+            [slot for slot in await overview.skipped(pool, since, moment=moment) if slot.scheduled_for < until],
+            await overview.changes(pool, since, seen),
             voice,
         ),
         wrong=voice.text("“%(month)s” is no month: write it like 2026-11.", month=month) if wrong else "",

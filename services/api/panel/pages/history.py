@@ -7,7 +7,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from services.api.history import queries
+from services.api.history import overview, queries
 from services.api.history.queries import Pool
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Place
@@ -56,7 +56,7 @@ async def history(
         then=then,
         scrubs=True,
         rows=rows.rows(found.runs, definitions, voice),
-        form=filters.form(wanted, definitions, voice),
+        form=filters.form(wanted, definitions, await overview.askers(pool), voice),
         chips=filters.chips(HISTORY, wanted, definitions, voice),
         wrong=[
             *filters.wrong(bad, given, voice),

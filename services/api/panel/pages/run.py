@@ -87,20 +87,25 @@ async def log(
     request: Asked,
     past: NamedDependency[History],
     run_id: RunId,
+    as_of: AsOf = "",
     q: Annotated[str, QueryParameter(max_length=200)] = "",
     before: Annotated[int | None, QueryParameter(ge=1, le=2**53)] = None,
 ) -> Response[str]:
     """The log by itself, to search in and to page back through."""
-    voice = await voice_of(request, past.pool, past.log.clock)
-    found = await find(past, run_id)
-    job = await queries.job(past.pool, found.job_type)
-    page = await job_log.search(past.log.connection, found.job_type, found.id, clean(q, 200), before, _FOUND)
+    then, voice = await then_of(past, as_of, await voice_of(request, past.pool, past.log.clock))
+    moment = moment_in(then)
+    found = await find_then(past, run_id, moment) if moment else await find(past, run_id)
+    job = await queries.job(past.pool, found.job_type, moment)
+    said, until = clean(q, 200), moment.time if moment else None
+    page = await job_log.search(past.log.connection, found.job_type, found.id, said, before, _FOUND, until)
     return render(
         request,
         "log.html",
         voice,
         tab="history",
+        then=then,
         live=False,
+        scrubs=True,
         run_id=found.id,
         title=title(found.job_type, job.definition if job else None, voice),
         lines=views.log_lines(page.lines, voice),

@@ -121,7 +121,7 @@ def calendar(
 
     types = [job.definition.job_type for job in jobs]
     return Calendar(
-        heading=format_date(first, "MMMM y", locale=voice.language.locale),
+        heading=_sentence(format_date(first, "MMMM y", locale=voice.language.locale)),
         before=f"{first - timedelta(days=1):%Y-%m}",
         after=f"{last + timedelta(days=1):%Y-%m}",
         earlier=format_date(first - timedelta(days=1), "MMMM", locale=voice.language.locale),
@@ -130,6 +130,11 @@ def calendar(
         days=tuple(_calendar_day(day, tuple(cell(day, one) for one in types), voice) for day in days),
         marks=tuple(_mark(one, jobs, voice) for one in changes if one.job_type in types),
     )
+
+
+def _sentence(text: str) -> str:
+    """As it stands at the beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def _mark(one: Changed, jobs: Sequence[DefinedJob], voice: Voice) -> Mark:

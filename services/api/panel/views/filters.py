@@ -57,9 +57,10 @@ class Chip(Struct, frozen=True):
     without: str
 
 
-def form(wanted: RunFilter, definitions: Mapping[str, JobDefined], voice: Voice) -> Form:
+def form(wanted: RunFilter, definitions: Mapping[str, JobDefined], askers: Sequence[str], voice: Voice) -> Form:
+    """askers: who has ever asked for a run."""
     jobs = sorted((title(job_type, one, voice), job_type) for job_type, one in definitions.items())
-    whos = [(who, voice.who(who)) for who in ("CRON", *(f"ADMIN:{id}" for id in voice.names))]
+    whos = [(who, voice.who(who)) for who in askers]
     say = voice.text
     choices = (
         _choice("job", say("Job"), say("All jobs"), [(job_type, text) for text, job_type in jobs], wanted.job_types),

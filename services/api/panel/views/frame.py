@@ -19,7 +19,7 @@ _TABS: Final = (
 )
 
 
-_EARLIER: Final = frozenset({"system", "history", "truth"})
+_EARLIER: Final = frozenset({"system", "history", "calendar", "journal", "truth"})
 _NAMED: Final = 3
 
 

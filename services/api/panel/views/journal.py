@@ -1,7 +1,8 @@
 """What people did, newest first. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from kronik.events import JobDefined
 from msgspec import Struct
@@ -11,10 +12,13 @@ from services.api.commands.bulk import Bulk
 from services.api.history.overview import Changed, Stopped
 from services.api.history.queries import JobRun
 from services.api.panel.views.access import place
+from services.api.panel.views.filters import address
 from services.api.panel.views.signs import title
 from services.words import events
-from services.words.moments import When
+from services.words.moments import When, utc
 from services.words.voice import Voice
+
+_SOON: Final = timedelta(minutes=10)
 
 
 class Entry(Struct, frozen=True):
@@ -28,8 +32,32 @@ class Entry(Struct, frozen=True):
     instant: datetime
 
 
+class Batch(Struct, frozen=True):
+    """Runs of one job that the same asked for, one soon after the other; oldest first. more: or older ones besides."""
+
+    runs: tuple[JobRun, ...]
+    more: bool = False
+
+
+def batches(runs: Sequence[JobRun], works: Sequence[Bulk], *, all_read: bool) -> list[Batch]:
+    """runs: newest first. What was done to many runs at once is told as that. all_read: there are no older ones."""
+    together = {one.id for one in works}
+    found: list[list[JobRun]] = []
+    newest: dict[tuple[str, str, bool], list[JobRun]] = {}
+    for run in runs:
+        if run.correlation_id in together:
+            continue
+        same = run.triggered_by, run.job_type, run.rerun_of is not None
+        batch = newest.get(same)
+        if batch is None or batch[-1].triggered_at - run.triggered_at > _SOON:
+            batch = newest[same] = []
+            found.append(batch)
+        batch.append(run)
+    return [Batch(tuple(reversed(one)), not all_read and one[-1] is runs[-1]) for one in found]
+
+
 def entries(
-    runs: Sequence[JobRun],
+    asked: Sequence[Batch],
     stopped: Sequence[Stopped],
     changed: Sequence[Changed],
     works: Sequence[Bulk],
@@ -37,10 +65,8 @@ def entries(
     definitions: Mapping[str, JobDefined],
     voice: Voice,
 ) -> list[Entry]:
-    """What was done to many runs at once is one entry."""
-    together = {one.id for one in works}
     every = [
-        *(_of_run(run, definitions, voice) for run in runs if run.correlation_id not in together),
+        *(_of_batch(one, definitions, voice) for one in asked),
         *(_of_stopped(one, definitions, voice) for one in stopped),
         *(_of_sign_in(one, voice) for one in sign_ins),
         *(_of_change(one, definitions, voice) for one in changed),
@@ -49,13 +75,37 @@ def entries(
     return sorted(every, key=lambda entry: entry.instant, reverse=True)
 
 
-def _of_run(run: JobRun, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
-    named, href = title(run.job_type, definitions.get(run.job_type), voice), f"/admin/system/run/{run.id}"
-    text = voice.text("ran %(job)s", job=named)
-    if run.rerun_of:
-        text = voice.text("ran %(job)s again: run %(id)d", job=named, id=run.rerun_of)
-    when = voice.when(run.triggered_at, seconds=True)
-    return Entry(when, voice.who(run.triggered_by), text, "", href, run.triggered_at)
+def _of_batch(batch: Batch, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
+    first, last = batch.runs[0], batch.runs[-1]
+    named, when = (
+        title(last.job_type, definitions.get(last.job_type), voice),
+        voice.when(last.triggered_at, seconds=True),
+    )
+    who = voice.who(last.triggered_by)
+    if len(batch.runs) == 1:
+        text = voice.text("ran %(job)s", job=named)
+        if last.rerun_of:
+            text = voice.text("ran %(job)s again: run %(id)d", job=named, id=last.rerun_of)
+        return Entry(when, who, text, "", f"/admin/system/run/{last.id}", last.triggered_at)
+    times = voice.number(len(batch.runs))
+    text = (
+        voice.text("ran %(job)s again, %(n)s runs", job=named, n=times)
+        if last.rerun_of
+        else voice.text("ran %(job)s %(n)s times", job=named, n=times)
+    )
+    if batch.more:
+        text = voice.text("%(what)s or more", what=text)
+    same_day = voice.day(first.triggered_at) == voice.day(last.triggered_at)
+    end = voice.clock(last.triggered_at) if same_day else voice.moment(last.triggered_at, seconds=True)
+    span = f"{voice.moment(first.triggered_at, seconds=True)} – {end}"
+    return Entry(when, who, text, span, _where(first, last), last.triggered_at)
+
+
+def _where(first: JobRun, last: JobRun) -> str:
+    """The same runs in the history."""
+    until = last.triggered_at + timedelta(seconds=1)
+    query = [("job", last.job_type), ("by", last.triggered_by), ("from", utc(first.triggered_at)), ("to", utc(until))]
+    return address("/admin/system/history", query)
 
 
 def _of_stopped(one: Stopped, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
