@@ -63,6 +63,8 @@ class Calm:
         if most is None:
             return line
         name = str(line.get("event"))
+        if self.leaves_out(method, name):
+            raise structlog.DropEvent
         since_s, count = self._said.get(name, (float("-inf"), 0))
         if self._now_s() - since_s >= self._every_s:
             if len(self._said) >= _NAMES:
@@ -70,9 +72,28 @@ class Calm:
             self._said[name] = (self._now_s(), 1)
             return line if count <= most else {**line, "left_out": count - most}
         self._said[name] = (since_s, count + 1)
-        if count >= most:
-            raise structlog.DropEvent
         return line
+
+    def leaves_out(self, method: str, name: str) -> bool:
+        """Whether a line of this name is one too many now; then it is counted."""
+        since_s, count = self._said.get(name, (0.0, 0))
+        if count < self._most.get(method, count + 1) or self._now_s() - since_s >= self._every_s:
+            return False
+        self._said[name] = (since_s, count + 1)
+        return True
+
+
+def _logger(level: int, calm: Calm) -> type[Any]:
+    """Ours asks before anything is made of a line, or those that are left out would cost as much as the others."""
+    filtering: Any = structlog.make_filtering_bound_logger(level)
+
+    class Logger(filtering):  # type: ignore[misc]
+        def _proxy_to_logger(self, method: str, event: str | None = None, **fields: Any) -> Any:
+            if calm.leaves_out(method, str(event)):
+                return None
+            return super()._proxy_to_logger(method, event, **fields)
+
+    return Logger
 
 
 def configure(service: str, *, log_format: str = "auto", level: str = "info") -> None:
@@ -84,9 +105,10 @@ def configure(service: str, *, log_format: str = "auto", level: str = "info") ->
         if console
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
+    calm = Calm()
     structlog.configure(
         processors=[
-            Calm(),
+            calm,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -95,7 +117,7 @@ def configure(service: str, *, log_format: str = "auto", level: str = "info") ->
             *([_printable] if console else []),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=_logger(logging.getLevelNamesMapping()[level.upper()], calm),
         logger_factory=structlog.WriteLoggerFactory(stderr),
         cache_logger_on_first_use=True,
     )

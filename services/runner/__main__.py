@@ -19,6 +19,7 @@ from services.log import connection as nats_connection
 from services.log.append import EventLog, LogRefused, LogUnavailable
 from services.log.provision import wait_for_streams
 from services.runner import exits, liveness, registry, stopping, voices
+from services.runner.answers import Answers
 from services.runner.attempt import Attempts
 from services.runner.broker import Broker
 from services.runner.consumer import Consumers
@@ -56,6 +57,7 @@ async def run(config: settings.RunnerSettings, jobs: dict[str, Job]) -> int:
     leases = LeaseKeeper(config.nats_url, name, config.ack_wait_s, gave_up, hung, releases.say)
     attempts = Attempts(
         log=event_log,
+        answers=Answers(broker.connection),
         leases=leases,
         incarnation=incarnation,
         ack_wait_s=config.ack_wait_s,

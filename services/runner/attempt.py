@@ -30,13 +30,13 @@ from kronik.events import Abandoned, Cancelled, Completed, Failed, Retrying, Run
 from kronik.run import Done, Run, Wait, begin, decide_delivery, decide_error, holds
 from kronik.text import clean
 from msgspec.structs import replace
-from nats.errors import Error as NatsError
 
 from services.infra import logs, params
 from services.infra.failpoints import failpoint
 from services.infra.misfit_words import in_words
 from services.log.append import Conflict, EventLog, LogUnavailable, TooLarge
 from services.log.stored import Delivery, Stored
+from services.runner.answers import Answers
 from services.runner.commons import Commons
 from services.runner.context import Context, publish_last_lines, publish_lines
 from services.runner.isolation import Isolation
@@ -91,6 +91,7 @@ class Attempts:
     """All that one runner process needs to take deliveries; `holdings` are those under way, by run id."""
 
     log: EventLog
+    answers: Answers
     leases: LeaseKeeper
     incarnation: str
     ack_wait_s: float
@@ -299,7 +300,7 @@ class Attempts:
             answer = await self.log.append_to_run(run, event, by=f"{self.incarnation}.{next(self.numbers)}")
             run = await self._read(run) or run if isinstance(answer, Conflict) else answer
         if run.finished and (reply := self.waiting.pop(run_id, None)):
-            await self.log.connection.publish(reply, b"+ACK")
+            await self.answers.publish(reply, b"+ACK")
 
     def _remember(self, run_id: int) -> None:
         """For a while: those that were delivered to other runners since are never asked for again."""
@@ -319,11 +320,7 @@ class Attempts:
             await self._reply(run_id, answer)
 
     async def _reply(self, run_id: int, answer: bytes) -> None:
-        """Best effort: an answer that is lost means another delivery, which finds the run as it is."""
-        try:
-            await self.log.connection.publish(self.leases.reply(run_id), answer)
-        except NatsError as error:
-            log.warning("acknowledgement_lost", error=repr(error))
+        await self.answers.publish(self.leases.reply(run_id), answer)
 
     async def look_after(self) -> None:
         """Look at every attempt three times per ack_wait: a cancel whose signal was missed, or another holder, ends it.

@@ -71,8 +71,7 @@ class Consumers:
         for holding in self.attempts.holdings.values():
             holding.end("drain")
         await self._idle(grace_s + 2)
-        if self.connection.is_connected:
-            await self.connection.flush(timeout=2)
+        await self.attempts.answers.flush()
 
     async def _idle(self, within_s: float) -> None:
         if deliveries := [delivery for pull in self._pulls for delivery in pull.deliveries]:

@@ -55,6 +55,7 @@ class Context:
         self.warnings: list[Warning] = []
         self.warning_count = 0
         self.saw_its_end = False
+        self.exited: Callable[[SystemExit | KeyboardInterrupt], object] = _nobody_asks
         self._lines = Lines()
         self._written: dict[str, str] = {}
         self._room = WARNINGS_ROOM
@@ -186,6 +187,10 @@ class RunLog:
 
     def pass_on(self, level: str, text: str, fields: dict[str, str]) -> None:
         getattr(self._context.logger, level)("job_log", text=text, **({"fields": fields} if fields else {}))
+
+
+def _nobody_asks(_: BaseException) -> None:
+    """Before and after its job's own time."""
 
 
 def _first(fields: dict[str, object]) -> list[tuple[str, object]]:

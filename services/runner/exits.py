@@ -8,10 +8,9 @@ stop or to furnish anew, or another's task its to cancel.
 import asyncio
 import contextlib
 import os
-import weakref
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, cast
 
 import uvloop
 
@@ -24,7 +23,12 @@ log = logs.get()
 Exit = SystemExit | KeyboardInterrupt
 end_process = os._exit
 """The real one."""
-_attempts: "weakref.WeakKeyDictionary[object, asyncio.Future[Exit]]" = weakref.WeakKeyDictionary()
+
+
+class Attempt(voices.Speaker, Protocol):
+    """An attempt in this process. exited: told of every task of it that has ended with an exit."""
+
+    exited: Callable[[Exit], object]
 
 
 def refuse_in_jobs() -> None:
@@ -49,13 +53,6 @@ def only_here() -> Iterator[None]:
             end_process(0)
 
 
-def watch(attempt: object) -> asyncio.Future[Exit]:
-    """Done as soon as one of the attempt's tasks has ended with an exit."""
-    future: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-    _attempts[attempt] = future
-    return future
-
-
 def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Any]) -> None:
     """Run `main` to its end in this loop, whatever exits are raised in the tasks beside it."""
     loop.set_task_factory(_watched)  # type: ignore[arg-type]
@@ -75,7 +72,7 @@ class OwnedTask(asyncio.Task[Any]):
     No other attempt's code can cancel it, as `for task in asyncio.all_tasks(): task.cancel()` would.
     """
 
-    owner: voices.Speaker | None = None
+    owner: Attempt | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
         asking = voices.current()
@@ -121,18 +118,27 @@ def _by_a_job(call: str) -> bool:
     return True
 
 
+def begin(coroutine: Coroutine[Any, Any, Any], attempt: Attempt | None = None) -> OwnedTask:
+    """A task of the runner, or an attempt's first one, which lets no exit out. Made a thousand times at once: what the
+    loop would do for it beyond this costs as much as the task."""
+    if attempt is None:
+        return OwnedTask(coroutine, loop=asyncio.get_running_loop(), name="delivery")
+    task = OwnedTask(coroutine, loop=asyncio.get_running_loop(), name="job", context=voices.of(attempt))
+    task.owner = attempt
+    return task
+
+
 def _watched(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
     task = OwnedTask(coroutine, loop=loop, **options)
     context = options.get("context")
-    task.owner = context.run(voices.current) if context else voices.current()
+    task.owner = cast("Attempt | None", context.run(voices.current) if context else voices.current())
     if task.owner is not None:
         task.add_done_callback(partial(_ended, task.owner))
     return task
 
 
-def _ended(attempt: object, task: asyncio.Task[Any]) -> None:
+def _ended(attempt: Attempt, task: asyncio.Task[Any]) -> None:
     # Not exception(), by which asyncio would believe that somebody has seen it.
     error = getattr(task, "_exception", None)
-    future = _attempts.get(attempt)
-    if isinstance(error, Exit) and future is not None and not future.done():
-        future.set_result(error)
+    if isinstance(error, Exit):
+        attempt.exited(error)

@@ -9,11 +9,10 @@ import asyncio
 import contextvars
 import inspect
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from kronik import Job, Params
 
-from services.runner import exits, voices
+from services.runner import exits
 from services.runner.context import Context
 from services.runner.outcome import (
     EXITS,
@@ -26,9 +25,9 @@ from services.runner.outcome import (
     TimedOut,
     as_raised,
     as_result,
-    exited,
     timed_out,
 )
+from services.runner.outcome import exited as exit_of
 from services.runner.stop import Stop
 
 _CANCELLED_ITSELF = Raised("the job cancelled itself", "CancelledError")
@@ -40,14 +39,19 @@ async def perform(
     """Call the job until it returns, raises, takes too long or is to stop. Never raises."""
     loop = asyncio.get_running_loop()
     enough = loop.create_future()
+    exit: BaseException | None = None
 
     def end(_: object = None) -> None:
         if not enough.done():
             enough.set_result(None)
 
-    left = exits.watch(context)
-    left.add_done_callback(end)
-    task: asyncio.Task[Any] = asyncio.create_task(_call(job, params, context, threads), context=voices.of(context))
+    def exited(error: BaseException) -> None:
+        nonlocal exit
+        exit = exit or error
+        end()
+
+    context.exited = exited
+    task = exits.begin(_call(job, params, context, threads), context)
     task.add_done_callback(end)
     stop.tell(end)
     timer = loop.call_later(job.timeout.total_seconds(), end)
@@ -60,8 +64,8 @@ async def perform(
     late = not stop.said
     context.cancel()
     over = await _end(task, grace_s)
-    if left.done():
-        return as_raised(job, exited(left.result())) if over else Ignored("raised an exit in one of its tasks")
+    if exit is not None:
+        return as_raised(job, exit_of(exit)) if over else Ignored("raised an exit in one of its tasks")
     if not over:
         return Ignored(timed_out(job) if late else "was told to stop")
     if not context.saw_its_end and isinstance(outcome := _outcome(task), Returned):
@@ -117,7 +121,7 @@ def _raised(job: Job, error: BaseException) -> Raised:
     """In the job's own thread, where it has one: however long its words take, they hold up nobody."""
     if isinstance(error, asyncio.CancelledError):
         return _CANCELLED_ITSELF
-    return as_raised(job, exited(error) if isinstance(error, EXITS) else error)
+    return as_raised(job, exit_of(error) if isinstance(error, EXITS) else error)
 
 
 __all__ = ["JobExited", "perform"]

@@ -28,6 +28,7 @@ from services.log import jetstream
 from services.log.jetstream import LogUnavailable
 from services.log.protocol import deliver_raw, forget_raw
 from services.log.stored import Delivery, delivery_of, status
+from services.runner import exits
 from services.runner.places import Places
 
 log = logs.get()
@@ -167,7 +168,7 @@ class Pull:
         failpoint("after_pull")
         round.came += 1
         self._no_longer_out(1)
-        delivery = asyncio.create_task(self._deliver(raw, round.asked_s))
+        delivery = exits.begin(self._deliver(raw, round.asked_s))
         self.deliveries.add(delivery)
         delivery.add_done_callback(self._delivered)
         self._ended(round, None)

@@ -201,6 +201,7 @@ class Runner:
         self.leases = world.mutant.leases()
         self.attempts = world.mutant.attempts(
             log=world.log(incarnation, Connection(world.broker)),
+            answers=Connection(world.broker),
             leases=self.leases,
             incarnation=incarnation,
             ack_wait_s=30.0,
