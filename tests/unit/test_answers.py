@@ -22,7 +22,7 @@ class Connection:
 
     async def _flush_pending(self) -> None: ...
 
-    async def flush(self, timeout: float) -> None:
+    async def flush(self, **_: float) -> None:
         self.writes.append(b"PING\r\n")
 
 
