@@ -35,7 +35,7 @@ _PAGES: Final = (
     *("", "/history", "/history?unresolved=1", "/history?job={job}", "/job/{job}", "/job/{job}/run", "/run/{run}"),
     *("/calendar", "/journal", "/truth", "/access", "/bulk/new?job={job}&status=FAILED&text=disk+77"),
 )
-_QUIET_S: Final = 0.5
+_QUIET_S: Final = 0.25
 """As live.js: so long between two refreshes of a page."""
 _AT: Final = re.compile(rb'data-at="(\d+)"')
 
@@ -149,7 +149,7 @@ def _note(appended: list[float], sequence: int) -> None:
 
 
 async def _read(address: str, token: str, number: int, appended: list[float], late: list[float]) -> None:
-    """An open page: told of news it asks again, twice a second at most; late: how old what it lacked had become."""
+    """An open page: told of news it asks again; late: how old what it lacked had become."""
     path = ("/admin/system", "/admin/system/history", "/admin/system/job/BENCH_A")[number % 3]
     news, shown = asyncio.Event(), 0
     listening = asyncio.create_task(_listen(address, token, news))

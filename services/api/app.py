@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from services.api import events, health, panel, problems, security
 from services.api.access import pages
 from services.api.access.gate import COOKIE, gate, provide_identity
+from services.api.access.lookups import Lookups
 from services.api.access.uses import Uses
 from services.api.changes import Changes
 from services.api.commands.bulk_work import BulkWork
@@ -39,12 +40,13 @@ from services.api.http.wanted import wanted
 from services.api.job_log import Tails
 from services.api.openapi import served
 from services.api.panel.away import told_at_once
-from services.api.panel.shared import Shared
+from services.api.panel.shared import Shared, shared
 from services.api.past import History
 from services.api.pool import create_pool
 from services.api.pulse import Pulse
 from services.api.request_schemas import ClosedStructs
 from services.api.surroundings import Surroundings
+from services.api.told import Told
 from services.infra import logs
 from services.infra.clock import SystemClock
 from services.infra.lifecycle import end
@@ -81,8 +83,9 @@ def create_app(
         past = History(event_log, pool, changes)
         pulse = Pulse(past, projector)
         surroundings = Surroundings(past)
-        app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails(), shared=Shared(), surroundings=surroundings)
+        app.state.update(throttle=Throttle(), pulse=pulse, tails=Tails(), surroundings=surroundings)
         app.state.uses = uses = Uses()
+        app.state.update(told=(told := Told(changes, pulse)), shared=Shared(told), lookups=Lookups(pool))
         app.state.update(
             pool=pool, log=event_log, changes=changes, projector=projector, past=past, stop=stop, workshop=workshop
         )
@@ -99,7 +102,7 @@ def create_app(
         tasks = [asyncio.ensure_future(one) for one in running]
         try:
             await pool
-            tasks += [asyncio.create_task(one) for one in (pulse.run(), surroundings.run())]
+            tasks += [asyncio.create_task(one) for one in (pulse.run(), surroundings.run(), told.run())]
             yield
         finally:
             stop.set()
@@ -133,7 +136,7 @@ def _dependencies() -> dict[str, Provide]:
 
         return Provide(provide, sync_to_thread=False)
 
-    names = ("pool", "log", "changes", "past", "stop", "workshop", "pulse", "tails")
+    names = ("pool", "log", "changes", "past", "stop", "workshop", "pulse", "tails", "told")
     provided = {name: from_state(name) for name in names}
     asked = {"wanted": Provide(wanted), "order": Provide(order)}
     return {**provided, **asked, "identity": Provide(provide_identity, sync_to_thread=False)}
@@ -172,7 +175,7 @@ def _position(app: ASGIApp) -> ASGIApp:
 
 
 def _panel() -> Router:
-    return Router("/", route_handlers=[panel.panel_router], middleware=[told_at_once, gate])
+    return Router("/", route_handlers=[panel.panel_router], middleware=[told_at_once, gate, shared])
 
 
 def _openapi() -> OpenAPIConfig:

@@ -1,7 +1,7 @@
 """News of the read model: one LISTEN per process, told on to whoever waits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
@@ -12,7 +12,6 @@ from services.api.history.projector import CHANNEL, NAMED_RUNS, Change
 from services.api.history.queries import Pool
 from services.infra import logs
 from services.infra.clock import monotonic_s
-from services.infra.lifecycle import end
 
 log = logs.get()
 
@@ -29,15 +28,11 @@ class Waiter:
         self._arrived = asyncio.Event()
 
     def tell(self, change: Change) -> None:
-        self._news = change if self._news is None else _both(self._news, change)
-        self._arrived.set()
-
-    def wake(self) -> None:
-        """Who waits need wait no longer, though nothing has changed."""
+        self._news = both(self._news, change)
         self._arrived.set()
 
     async def next(self, within_s: float) -> Change | None:
-        """What has changed; None where nothing did within this time, or before wake()."""
+        """What has changed; None where nothing did within this time."""
         try:
             async with asyncio.timeout(within_s):
                 await self._arrived.wait()
@@ -66,18 +61,6 @@ class Changes:
         finally:
             self._waiters.discard(waiter)
 
-    async def follow(self, stop: asyncio.Event, beat_s: float = 15.0) -> AsyncIterator[Change | None]:
-        """Every change until `stop` is set; None after a silence of beat_s, for who must keep a line open."""
-        with self.waiting() as waiter:
-            waking = asyncio.create_task(_wake(waiter, stop))
-            try:
-                while not stop.is_set():
-                    news = await waiter.next(beat_s)
-                    if not stop.is_set():
-                        yield news
-            finally:
-                await end([waking])
-
     async def reached(self, pool: Pool, sequence: int, within_s: float = 1.0) -> bool:
         """Wait until the read model holds the event at this sequence; False where it still does not."""
         give_up = monotonic_s() + within_s
@@ -103,31 +86,29 @@ class Changes:
         connection.add_termination_listener(lambda _: ended.set())
         try:
             await connection.add_listener(CHANNEL, self._on_notify)
-            self.stir()
+            self.tell(Change(0))  # what happened before is not known
             await ended.wait()
         finally:
             connection.terminate()
 
     def stir(self) -> None:
-        """Anything may have changed: whoever waits looks again."""
-        self._tell(Change(0))
+        """No run has changed, and whoever waits looks again all the same."""
+        self.tell(Change(0, ()))
 
     def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        self._tell(_changes.decode(str(payload)))
+        self.tell(_changes.decode(str(payload)))
 
-    def _tell(self, change: Change) -> None:
-        self.position = change.position
+    def tell(self, change: Change) -> None:
+        """Everybody who waits in this process."""
+        self.position = change.position or self.position
         for waiter in self._waiters:
             waiter.tell(change)
 
 
-async def _wake(waiter: Waiter, when: asyncio.Event) -> None:
-    """One task for as long as somebody listens: hundreds do, and each looks ten times a second."""
-    await when.wait()
-    waiter.wake()
-
-
-def _both(one: Change, other: Change) -> Change:
+def both(one: Change | None, other: Change) -> Change:
+    """As one change."""
+    if one is None:
+        return other
     position = max(one.position, other.position)
     if one.runs is None or other.runs is None:
         return Change(position)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     _Pool = asyncpg.Pool[asyncpg.Record]
 else:
     _Pool = asyncpg.Pool
+
+T = TypeVar("T")
 
 _STATEMENT_S: Final = 5
 _COMMAND_S: Final = 8
@@ -56,27 +58,38 @@ _cleaning_up: set["asyncio.Future[Any]"] = set()
 
 async def _in_time(question: Coroutine[Any, Any, Any]) -> Any:
     """Raises TimeoutError at the time, and leaves the cleaning up to the question's own task, which may take longer."""
-    begun_s, spent_s = monotonic_s(), _spent_s.get()
     task = asyncio.ensure_future(question)
     _cleaning_up.add(task)
     task.add_done_callback(_seen)
     try:
-        done, _ = await asyncio.wait({task}, timeout=max(_WITHIN_S - spent_s, _AGAIN_WITHIN_S))
-    except asyncio.CancelledError:
+        return await in_time(task)
+    except (TimeoutError, asyncio.CancelledError):
         task.cancel()
         raise
+
+
+async def in_time(answer: asyncio.Future[T]) -> T:
+    """What comes of it, or TimeoutError at the time; the question goes on then, for others may wait for it too."""
+    begun_s, spent_s = monotonic_s(), _spent_s.get()
+    done, _ = await asyncio.wait({answer}, timeout=max(_WITHIN_S - spent_s, _AGAIN_WITHIN_S))
     took_s = monotonic_s() - begun_s
     _spent_s.set(spent_s + took_s if took_s > _AGAIN_WITHIN_S else 0.0)
     if not done:
-        task.cancel()
         raise TimeoutError
-    return task.result()
+    return answer.result()
 
 
 def _seen(task: "asyncio.Future[Any]") -> None:
     _cleaning_up.discard(task)
     if not task.cancelled():
         task.exception()
+
+
+async def _as_it_is(_: object) -> None:
+    """A connection is given back as it was taken: nothing here sets more than a transaction, which asyncpg ends.
+
+    Its own way is a question to Postgres after each of ours, which takes as long as most of them.
+    """
 
 
 def create_pool(database_url: str) -> BoundedPool:
@@ -95,5 +108,6 @@ def create_pool(database_url: str) -> BoundedPool:
         record_class=asyncpg.Record,
         timeout=5,
         command_timeout=_COMMAND_S,
+        reset=_as_it_is,
         server_settings=SETTINGS,
     )

@@ -18,11 +18,15 @@ async def admin_token(database_url: str, secrets: Secrets) -> str:
     """The kept token if this database still knows it, else a new one."""
     connection = await asyncpg.connect(database_url)
     try:
-        if secrets.token is not None and await store.by_token(connection, secrets.token) is not None:
+        if secrets.token is not None and await _is_known(connection, secrets.token):
             return secrets.token
         return await store.create_token(connection, await store.ensure_admin(connection), _TOKEN_NAME)
     finally:
         await connection.close()
+
+
+async def _is_known(connection: Connection, token: str) -> bool:
+    return bool(await store.identities(connection, "token", [store.hash_of(token)]))
 
 
 class NoSuchAccount(KronikError):

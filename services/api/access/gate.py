@@ -1,9 +1,10 @@
 """Who may come in: the account behind a token or a session, and what its role allows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final
 
 import asyncpg
 from litestar import Request
@@ -12,12 +13,12 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.types import Guard
 from msgspec import Struct
 
-from services.api.access import store
+from services.api.access.lookups import Lookups
 from services.api.access.secrets_sent import Connection, address_of, opened
-from services.api.access.store import Identity, Role
+from services.api.access.store import Identity, Kept, Role
 from services.api.access.uses import Uses
-from services.api.history.queries import Pool
 from services.api.problems import CROSS_SITE, NOT_ALLOWED, NOT_SIGNED_IN, Problem
+from services.infra.clock import monotonic_s
 from services.infra.lifecycle import end
 
 COOKIE: Final = "kronik_session"
@@ -33,21 +34,21 @@ class Gate(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         credential = _sent(connection)
+        look = partial(connection.app.state.lookups.identity, credential.kind)
         if credential.kind == "session" and connection.scope.get("method") not in _SAFE:
             refuse_other_sites(connection)
         wrong = _not_signed_in(_WRONG[credential.kind])
-        identity = await opened(connection, credential.kind, credential.secret, credential.look, wrong)
+        identity = await opened(connection, credential.kind, credential.secret, look, wrong)
         uses: Uses = connection.app.state.uses
         uses.note(connection.app.state.pool, credential.kind, credential.secret, address_of(connection))
         return AuthenticationResult(user=identity, auth=credential)
 
 
 class Credential(Struct, frozen=True):
-    """What somebody identifies with, and where it is looked up."""
+    """What somebody identifies with."""
 
-    kind: Literal["token", "session"]
+    kind: Kept
     secret: str
-    look: Callable[[store.Connection, str], Awaitable[Identity | None]]
 
 
 _WRONG: Final = {
@@ -59,41 +60,41 @@ _WRONG: Final = {
 def _sent(connection: Connection) -> Credential:
     scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return Credential("token", token.strip(), store.by_token)
+        return Credential("token", token.strip())
     session = connection.cookies.get(COOKIE)
     if session is None:
         raise _not_signed_in("Send `Authorization: Bearer <token>`, or open a sign-in link.")
-    return Credential("session", session, store.by_session)
+    return Credential("session", session)
 
 
 @asynccontextmanager
-async def admitted(connection: Connection, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]:
-    """For answers that go on: an event that is set when `stop` is, or when what let the caller in does so no more.
+async def admitted(connection: Connection, stop: asyncio.Event, leave: Callable[[], None]) -> AsyncIterator[None]:
+    """For answers that go on: `leave` is called when `stop` is set, or when what let the caller in does so no more.
 
     Revoked, signed out, expired: it is looked up again every few seconds.
     """
-    ended = asyncio.Event()
-    watching = asyncio.create_task(_watch(connection.app.state.pool, connection.auth, stop, ended))
+    watching = asyncio.create_task(_watch(connection.app.state.lookups, connection.auth, stop, leave))
     try:
-        yield ended
+        yield
     finally:
         await end([watching])
 
 
-async def _watch(pool: Pool, credential: Credential, stop: asyncio.Event, ended: asyncio.Event) -> None:
+async def _watch(lookups: Lookups, credential: Credential, stop: asyncio.Event, leave: Callable[[], None]) -> None:
+    """All look at the same moments, so that one question to Postgres is enough for hundreds."""
     while not stop.is_set():
         try:
-            await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S)
+            await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S - monotonic_s() % _LOOK_AGAIN_S)
         except TimeoutError:
-            if not await _lets_in(pool, credential):
+            if not await _lets_in(lookups, credential):
                 break
-    ended.set()
+    leave()
 
 
-async def _lets_in(pool: Pool, credential: Credential) -> bool:
+async def _lets_in(lookups: Lookups, credential: Credential) -> bool:
     """While Postgres is away nobody is thrown out: it has no news to tell either."""
     try:
-        return await credential.look(pool, credential.secret) is not None
+        return await lookups.identity(credential.kind, credential.secret) is not None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         return True
 

@@ -4,6 +4,7 @@ Whoever fetches a link (a chat that shows a preview, a browser that looks ahead)
 button alone, which a person presses on that page, uses the link up.
 """
 
+from functools import partial
 from typing import Any, Final
 
 from kronik.text import clean
@@ -33,20 +34,17 @@ async def front_door(request: Request[Any, Any, Any]) -> Redirect:
 
 
 @get("/sign-in/{secret:str}", include_in_schema=False)
-async def offer(request: Request[Any, Any, Any], secret: FromPath[str]) -> Response[str]:
+async def offer(request: Request[Any, Any, Any], secret: FromPath[str], pool: NamedDependency[Pool]) -> Response[str]:
     """The page with the button, which needs no JavaScript."""
-    await opened(request, "link", secret, store.is_sign_in_link, _used_up())
+    await opened(request, "link", secret, partial(store.is_sign_in_link, pool), _used_up())
     return render(request, "sign_in.html", stranger(request), live=False)
 
 
 @post("/sign-in/{secret:str}", include_in_schema=False)
-async def sign_in(request: Request[Any, Any, Any], secret: FromPath[str]) -> Redirect:
+async def sign_in(request: Request[Any, Any, Any], secret: FromPath[str], pool: NamedDependency[Pool]) -> Redirect:
     refuse_other_sites(request, programs_too=False)
     origin = Origin(address_of(request), clean(request.headers.get("User-Agent", ""), _AGENT_LIMIT))
-
-    async def use(pool: Pool, secret: str) -> str | None:
-        return await store.use_sign_in_link(pool, secret, origin)
-
+    use = partial(store.use_sign_in_link, pool, origin=origin)
     session = await opened(request, "link", secret, use, _used_up())
     seconds = int(store.SESSION_LIVES.total_seconds())
     return Redirect(

@@ -8,7 +8,6 @@ from litestar.connection import ASGIConnection
 
 from services.api.access import store
 from services.api.front.throttle import Throttle, network
-from services.api.history.queries import Pool
 from services.api.problems import TOO_MANY_TRIES, Problem
 from services.infra import logs
 from services.infra.clock import monotonic_s
@@ -21,7 +20,7 @@ Kind = Literal["token", "session", "link"]
 
 
 async def opened(
-    connection: Connection, kind: Kind, secret: str, look: Callable[[Pool, str], Awaitable[T | None]], wrong: Problem
+    connection: Connection, kind: Kind, secret: str, look: Callable[[str], Awaitable[T | None]], wrong: Problem
 ) -> T:
     """What the secret opens. Raises `wrong` where it opens nothing, a 429 problem where the address has to wait."""
     throttle: Throttle = connection.app.state.throttle
@@ -32,7 +31,7 @@ async def opened(
         raise wrong
     if wait > 0 and not throttle.is_known(hashed):
         raise _wait(math.ceil(wait))
-    found = await look(connection.app.state.pool, secret)
+    found = await look(secret)
     if found is None:
         if throttle.was_wrong(address, hashed, now):
             log.warning("secret_refused", kind=kind, address=network(address))

@@ -20,6 +20,9 @@ from services.infra.printable import one_line
 Role = Literal["viewer", "operator", "admin"]
 """A viewer reads, an operator also triggers, reruns and cancels, an admin also changes schedules."""
 
+Kept = Literal["token", "session"]
+"""What lets in more than once."""
+
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
     " | asyncpg.Pool[asyncpg.Record]"
@@ -152,7 +155,7 @@ async def sign_ins(connection: Connection, limit: int = 100, until: datetime | N
     return [SignIn(**{**row, "account_id": str(row["account_id"])}) for row in rows]
 
 
-async def was_used(connection: Connection, kind: Literal["token", "session"], hashed: bytes, address: str) -> None:
+async def was_used(connection: Connection, kind: Kept, hashed: bytes, address: str) -> None:
     """The token or session with this hash let somebody in, just now."""
     await connection.execute(_sql(f"{kind}_used"), hashed, address)
 
@@ -206,12 +209,10 @@ async def revoke_token(connection: Connection, id: str) -> bool:
     return bool(await connection.fetchval(_sql("revoke_token"), id))
 
 
-async def by_token(connection: Connection, token: str) -> Identity | None:
-    return _identity(await connection.fetchrow(_sql("by_token"), hash_of(token)))
-
-
-async def by_session(connection: Connection, session: str) -> Identity | None:
-    return _identity(await connection.fetchrow(_sql("by_session"), hash_of(session)))
+async def identities(connection: Connection, kind: Kept, hashes: Iterable[bytes]) -> dict[bytes, Identity]:
+    """Whom they let in now, by their hashes; who is let in by none of them is not there."""
+    rows = await connection.fetch(_sql(f"by_{kind}"), list(hashes))
+    return {row["hash"]: Identity(str(row["id"]), row["name"], row["role"]) for row in rows}
 
 
 async def names(connection: Connection, account_ids: Iterable[str]) -> dict[str, str]:
@@ -224,10 +225,6 @@ async def names(connection: Connection, account_ids: Iterable[str]) -> dict[str,
 async def everybody(connection: Connection) -> dict[str, str]:
     """The name of every account, by its id."""
     return {str(row["id"]): row["name"] for row in await connection.fetch(_sql("everybody"))}
-
-
-def _identity(row: asyncpg.Record | None) -> Identity | None:
-    return Identity(str(row["id"]), row["name"], row["role"]) if row else None
 
 
 def _checked(name: str) -> str:
@@ -250,6 +247,7 @@ __all__ = [
     "LINK_LIVES",
     "SESSION_LIVES",
     "Identity",
+    "Kept",
     "Origin",
     "Person",
     "Role",
@@ -257,8 +255,6 @@ __all__ = [
     "SignIn",
     "Token",
     "account_named",
-    "by_session",
-    "by_token",
     "create_account",
     "create_sign_in_link",
     "create_token",
@@ -266,6 +262,7 @@ __all__ = [
     "end_session_of",
     "ensure_admin",
     "hash_of",
+    "identities",
     "is_sign_in_link",
     "names",
     "people",

@@ -6,11 +6,12 @@ Best effort: whoever may come in comes in, whether that can be written down or n
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final
 
 import asyncpg
 
 from services.api.access import store
+from services.api.access.store import Kept
 from services.api.history.queries import Pool
 from services.infra.clock import monotonic_s
 
@@ -28,7 +29,7 @@ class Uses:
         """To be ended with the process."""
         return list(self._writing)
 
-    def note(self, pool: Pool, kind: Literal["token", "session"], secret: str, address: str) -> None:
+    def note(self, pool: Pool, kind: Kept, secret: str, address: str) -> None:
         hashed, now_s = store.hash_of(secret), monotonic_s()
         if now_s - self._noted_s.get(hashed, float("-inf")) < _EVERY_S:
             return
@@ -41,7 +42,7 @@ class Uses:
         task.add_done_callback(self._writing.discard)
 
 
-async def _write(pool: Pool, kind: Literal["token", "session"], hashed: bytes, address: str) -> None:
+async def _write(pool: Pool, kind: Kept, hashed: bytes, address: str) -> None:
     try:
         await store.was_used(pool, kind, hashed, address)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):

@@ -23,9 +23,9 @@ class Answer:
         self._head = method == "HEAD"
         self._may_be_known = method in ("GET", "HEAD")
         self._is_tagged = self._may_be_known and path.startswith(_TAGGED)
-        wanted = {name: value for name, value in headers if name in (b"if-none-match", b"accept-encoding")}
-        self._known = {tag.strip().removeprefix(b"W/") for tag in wanted.get(b"if-none-match", b"").split(b",")} - {b""}
-        self._takes_gzip = _takes_gzip(wanted.get(b"accept-encoding", b""))
+        known = b",".join(value for name, value in headers if name == b"if-none-match")
+        self._known = {tag.strip().removeprefix(b"W/") for tag in known.split(b",")} - {b""}
+        self._takes_gzip = takes_gzip(headers)
         self._send = send
         self._start: HTTPResponseStartEvent | None = None
         self._over = False
@@ -65,7 +65,7 @@ class Answer:
         if len(body) >= _WORTH_IT_BYTES and names.get(b"content-type", b"").startswith(_COMPRESSED):
             headers = _varying(headers)
             if self._takes_gzip and b"content-encoding" not in names:
-                body = gzip.compress(body, _LEVEL, mtime=0)
+                body = packed(body)
                 headers = [(name, value) for name, value in headers if name != b"content-length"]
                 headers += [(b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(body))]
         start["headers"] = headers
@@ -88,8 +88,13 @@ def _varying(headers: Headers) -> Headers:
     return [*others, (b"vary", given + b", Accept-Encoding" if given else b"Accept-Encoding")]
 
 
-def _takes_gzip(accepted: bytes) -> bool:
+def packed(body: bytes) -> bytes:
+    return gzip.compress(body, _LEVEL, mtime=0)
+
+
+def takes_gzip(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """RFC 9110: `gzip;q=0` is a no."""
+    accepted = b",".join(value for name, value in headers if name == b"accept-encoding")
     for one in accepted.lower().split(b","):
         coding, _, quality = one.replace(b" ", b"").partition(b";q=")
         if coding in (b"gzip", b"*"):

@@ -2,7 +2,7 @@
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from services.api.panel.shared import REFRESH
+from services.api.panel.rendering import REFRESH
 from services.api.problems import HISTORY_AWAY, Problem
 
 _REFRESH = REFRESH.encode()

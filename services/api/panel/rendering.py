@@ -13,11 +13,8 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.enums import MediaType
 from litestar.response import Redirect
-from litestar.status_codes import HTTP_200_OK
-from markupsafe import escape
 from msgspec import structs
 
-from services.api.panel.shared import NAME, REFRESH, key_of
 from services.api.panel.views import moment
 from services.api.panel.views.frame import frame
 from services.api.panel.views.moment import AS_OF, Chooser, Shown, Then
@@ -27,6 +24,8 @@ from services.words.voice import Voice
 
 STATIC: Final = Path(__file__).parent / "static"
 LANGUAGE_COOKIE: Final = "kronik_language"
+REFRESH: Final = "x-kronik-refresh"
+"""The header of an open page that asks for itself anew; it keeps its head, and many get the same answer."""
 ZONE: Final = ZoneInfo("Europe/Copenhagen")
 """The community's clock, which every page goes by."""
 
@@ -82,17 +81,20 @@ def render(
         "frame": frame(_beat(request), voice, tab, admin=_is_admin(request)),
         "identity": request.scope.get("user"),
         "all_languages": LANGUAGES,
-        "name_here": NAME,
+        "name_here": _name(request),
         "in_language": lambda code: _in_language(request, code),
         "live": then is None,
         "every_ms": None,
         **context,
     }
     content = _environment(voice.language).get_template(template).render(whole)
-    key = key_of(request, voice.language.code)
-    if key and status_code == HTTP_200_OK:
-        request.app.state.shared.put(key, content)
-    return _page(request, content, status_code)
+    return Response(content, status_code=status_code, media_type=MediaType.HTML, headers=HEADERS)
+
+
+def _name(request: Asked) -> str:
+    """Of who reads the page."""
+    identity = request.scope.get("user")
+    return identity.name if identity and REFRESH not in request.headers else ""
 
 
 def _link(base: str, then: Then | None, path: str) -> str:
@@ -121,12 +123,6 @@ def _query(request: Asked) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
 
 
-def _page(request: Asked, content: str, status_code: int = HTTP_200_OK) -> Response[str]:
-    identity = request.scope.get("user")
-    named = content.replace(NAME, str(escape(identity.name))) if identity else content
-    return Response(named, status_code=status_code, media_type=MediaType.HTML, headers=HEADERS)
-
-
 def stranger(request: Asked) -> Voice:
     """How to speak to somebody of whom nothing is known."""
     return Voice(language=language_of(request), zone=ZONE, now=request.app.state.log.clock.now())
@@ -152,14 +148,10 @@ def choose_language(request: Asked) -> Redirect | None:
     return chosen(request, asked) if asked else None
 
 
-def before_page(request: Asked) -> Response[Any] | None:
-    """What answers before a page is made: a choice of language, or the same page as somebody else just got."""
+def before_page(request: Asked) -> Redirect | None:
+    """What answers before a page is made: a choice of language."""
     request.state.position = request.app.state.changes.position
-    if redirect := choose_language(request):
-        return redirect
-    key = key_of(request, language_of(request).code) if REFRESH in request.headers else None
-    page = request.app.state.shared.get(key) if key else None
-    return _page(request, page) if page else None
+    return choose_language(request)
 
 
 def to(request: Asked, path: str) -> Redirect:

@@ -1,3 +1,3 @@
-SELECT account.id, account.name, account.role
+SELECT token.hash, account.id, account.name, account.role
 FROM access.token JOIN access.account ON account.id = token.account_id
-WHERE token.hash = $1 AND token.revoked_at IS NULL
+WHERE token.hash = ANY($1::bytea[]) AND token.revoked_at IS NULL

@@ -3,7 +3,7 @@
 import { morph } from "./morph.js";
 import { follow } from "./stream.js";
 
-const QUIET_MS = 500; // at least this long between two refreshes, however fast history moves
+const QUIET_MS = 250; // at least this long between two refreshes; the server says seldomer that history moved, for more
 const TICK_MS = 60_000; // "today" ends at midnight. A page asks for more often while something runs
 
 const root = document.documentElement;
