@@ -1,7 +1,8 @@
 """Pages that many have open: when the history moves, all of them ask again at once, and get what one of them was made.
 
 Only for who refreshes an open page; whoever opens one, or comes back from a button, gets it made anew. A page is
-shared by who sees the same: its role and its language. It says of nobody who reads it: an open page keeps its head.
+shared by who sees the same: its role and its language. It says of nobody who reads it, and pages that have to are not
+shared; an open page keeps its head.
 
     asked for ──▶ made since anything was told, a moment ago at most? that one
                   being made since then? the one it will be
@@ -116,9 +117,10 @@ def shared(app: ASGIApp) -> ASGIApp:
 
 
 def _key_of(request: Request[Any, Any, Any]) -> Key | None:
-    """None for what is not shared."""
+    """None for what is not shared: pages with nothing of who reads them say `shared=True` where they are routed."""
     identity = request.scope.get("user")
-    if request.method != "GET" or identity is None or REFRESH not in request.headers:
+    shared = REFRESH in request.headers and request.scope["route_handler"].opt.get("shared")
+    if not shared or request.method != "GET" or identity is None:
         return None
     path, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
     return (str(request.scope.get("root_path") or ""), path, query, language_of(request).code, identity.role)

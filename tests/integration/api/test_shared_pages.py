@@ -6,6 +6,8 @@ import re
 from kronik.events import Completed
 from litestar.types import Message, Receive, Scope, Send
 
+from services.api.access import store
+from services.api.access.gate import COOKIE
 from services.api.changes import Changes
 from services.api.panel.shared import Key, Page, Shared
 from services.api.pulse import FIRST
@@ -127,3 +129,13 @@ async def test_what_was_begun_before_it_was_told_that_something_changed_is_nobod
     maker.may.set()
     assert [await before, await after] == [b"1", b"2"]
     assert await _got(pages, maker) == b"2"
+
+
+async def test_a_page_that_knows_who_reads_it_is_not_shared(api: Api, db: Db) -> None:
+    async def signed_in() -> dict[str, str]:
+        link = await store.create_sign_in_link(db, await store.ensure_admin(db, "admin-name"))
+        session = await store.use_sign_in_link(db, link)
+        return {"Cookie": f"{COOKIE}={session}"}
+
+    one, other = await signed_in(), await signed_in()
+    assert await refreshed(api, one, "/admin/system/access") != await refreshed(api, other, "/admin/system/access")

@@ -15,7 +15,7 @@ from services.api.panel.views import calendar as views
 from services.api.past import History
 
 
-@get(f"{HOME}/calendar", include_in_schema=False)
+@get(f"{HOME}/calendar", include_in_schema=False, shared=True)
 async def calendar(
     request: Asked,
     past: NamedDependency[History],

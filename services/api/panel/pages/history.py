@@ -25,7 +25,7 @@ HISTORY: Final = f"{HOME}/history"
 _Id = Annotated[int | None, QueryParameter(ge=1, le=2**53 - 1)]
 
 
-@get(HISTORY, include_in_schema=False)
+@get(HISTORY, include_in_schema=False, shared=True)
 async def history(
     request: Asked,
     past: NamedDependency[History],

@@ -21,7 +21,7 @@ _SLOTS: Final = 10
 _BARS: Final = 100
 
 
-@get(f"{HOME}/job/{{job_type:str}}", include_in_schema=False)
+@get(f"{HOME}/job/{{job_type:str}}", include_in_schema=False, shared=True)
 async def job(request: Asked, job_type: JobType, past: NamedDependency[History], as_of: AsOf = "") -> Response[str]:
     pool = past.pool
     then, voice = await then_of(past, as_of, await voice_of(request, pool, past.log.clock))

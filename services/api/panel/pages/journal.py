@@ -22,7 +22,7 @@ _READ: Final = 1_000
 """So many runs of people and as many of services are gathered into entries."""
 
 
-@get(f"{HOME}/journal", include_in_schema=False)
+@get(f"{HOME}/journal", include_in_schema=False, shared=True)
 async def journal(request: Asked, past: NamedDependency[History], as_of: AsOf = "") -> Response[str]:
     """The last of each, by time."""
     pool = past.pool

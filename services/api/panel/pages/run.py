@@ -33,7 +33,7 @@ _FOUND: Final = 500
 WHILE_RUNNING_MS: Final = 1_500
 
 
-@get(f"{HOME}/run/{{run_id:int}}", include_in_schema=False)
+@get(f"{HOME}/run/{{run_id:int}}", include_in_schema=False, shared=True)
 async def run(
     request: Asked,
     past: NamedDependency[History],
@@ -82,7 +82,7 @@ async def run(
     )
 
 
-@get(f"{HOME}/run/{{run_id:int}}/log", include_in_schema=False)
+@get(f"{HOME}/run/{{run_id:int}}/log", include_in_schema=False, shared=True)
 async def log(
     request: Asked,
     past: NamedDependency[History],

@@ -35,7 +35,7 @@ _COMING: Final = 24
 _OPEN: Final = 100
 
 
-@get(HOME, include_in_schema=False)
+@get(HOME, include_in_schema=False, shared=True)
 async def system(
     request: Asked,
     past: NamedDependency[History],

@@ -24,7 +24,7 @@ _PARKED: Final = 50
 _Which = Annotated[Kind, PathParameter()]
 
 
-@get(f"{HOME}/truth", include_in_schema=False)
+@get(f"{HOME}/truth", include_in_schema=False, shared=True)
 async def truth(
     request: Asked, past: NamedDependency[History], pulse: NamedDependency[Pulse], as_of: AsOf = ""
 ) -> Response[str]:
