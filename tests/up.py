@@ -114,10 +114,13 @@ class Up:
 
     def finished(self, run_id: int, within_s: float = 30) -> dict[str, Any]:
         """The run once it has finished; an API that says that a server is away is asked again."""
+        return self.reached(run_id, "finished", within_s)
+
+    def reached(self, run_id: int, phase: str, within_s: float = 30) -> dict[str, Any]:
         give_up = time.monotonic() + within_s
         while True:
             answer = self.ask("GET", f"/api/admin/job-run/{run_id}")
-            if answer.is_success and answer.json()["completedAt"] is not None:
+            if answer.is_success and answer.json()["phase"] == phase:
                 return dict(answer.json())
             assert answer.status_code in (200, 503), answer.text
             assert time.monotonic() < give_up, answer.text

@@ -102,6 +102,7 @@ def _exit_status() -> str:
 
 def main() -> None:
     """Run the command in sys.argv and exit with its status; what goes wrong is one clear line on stderr."""
+    _open_what_is_closed()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -111,6 +112,7 @@ def run(arguments: list[str]) -> int:
         _check_text(arguments)
         app = create_app(asked=next(iter(arguments), None))
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         return _complain(f"{error} (kronik --help, kronik COMMAND --help)", USAGE)
     except KronikError as error:
@@ -119,6 +121,10 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return _hung_up()
+    except OSError as error:
+        if arguments[0] in service.NAMES:
+            raise  # what a service trips over is its log's
+        return _cannot_write(error)
     return status if isinstance(status, int) else DONE
 
 
@@ -156,8 +162,27 @@ def _status_of(error: KronikError) -> int:
 def _hung_up() -> int:
     """`kronik history | head` ends without a word. Not by SIGPIPE, which a lost connection raises as well: what runs
     for long, services above all, must not die of a client that closes early."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     return 128 + signal.SIGPIPE
+
+
+def _cannot_write(error: OSError) -> int:
+    """A disk that is full, a directory that can't be made."""
+    _drop_output()
+    return _complain(f"{error.filename or 'the output'}: {error.strerror or error}", NO)
+
+
+def _drop_output() -> None:
+    """What is left of it would be tried once more at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_what_is_closed() -> None:
+    """`kronik history >&-`: Python has no stdout then, and the next file that is opened would be it."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115  as long as the process
 
 
 def _complain(text: str, status: int) -> int:

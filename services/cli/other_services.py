@@ -4,7 +4,7 @@ import asyncio
 import shlex
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from cyclopts import Parameter, validators
@@ -25,7 +25,7 @@ from services.stack.bus import Bus
 
 T = TypeVar("T")
 
-Queue = Annotated[int | None, Parameter(validator=validators.Number(gte=0, lt=2**31))]
+Queue = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lt=2**31))]
 Jobs = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
 _ANSWERS_WITHIN_S = 5.0
 
@@ -70,7 +70,7 @@ def service_command(
     name
         The service's, [a-z][a-z0-9_-]{0,31}: its runs are triggeredBy SERVICE:NAME.
     queue
-        How many of its runs may wait at the same time; by default as many as it likes.
+        How many of its runs may wait at the same time, at least one; by default as many as it likes.
     runs
         A job that it runs itself, for a runner of one's own: `kronik runner` with this address. Repeat it for more.
         It can't end, define or take the runs of any other job.
@@ -87,6 +87,7 @@ def service_command(
     match action:
         case "add":
             _print_credentials(target, name, asyncio.run(_add(target, name, queue, runs)), json=json, env=env)
+            _say_what_nobody_runs(runs, asyncio.run(_announced(target)) if runs else ())
         case "rotate":
             _print_credentials(target, name, asyncio.run(target.rotate(name)), json=json, env=env)
         case "remove":
@@ -133,6 +134,12 @@ async def _grant(log: EventLog, name: str, change: ServiceChanged) -> None:
             return
 
 
+async def _announced(target: Bus) -> set[str]:
+    """Every job that a runner has announced."""
+    found = await _with_log(target, lambda log: log.last_of_each([subjects.DEFINITIONS]))
+    return {one.subject.rpartition(".")[2] for one in found}
+
+
 async def _with_log(target: Bus, do: Callable[[EventLog], Awaitable[T]]) -> T:
     connection = await reach.connect(target.url(PROVISIONER), "kronik-service", _ANSWERS_WITHIN_S)
     try:
@@ -150,7 +157,15 @@ def _print_credentials(target: Bus, name: str, password: str, *, json: bool, env
         return
     for label, value in (("NATS", target.servers), ("user", name), ("password", password)):
         terminal.print_line(f"{label:<9} {value}")
-    terminal.say(f"it may publish jobs.trigger.<JOB>.{name}; the password is shown this once")
+    does = "".join(f" and run {job}," for job in target.known()[name].runs)
+    terminal.say(f"it may publish jobs.trigger.<JOB>.{name}{does.rstrip(',')}; the password is shown this once")
+
+
+def _say_what_nobody_runs(runs: Sequence[str], announced: Collection[str]) -> None:
+    """Somebody is the first to run a job, so what nobody has announced is no mistake, but it may be one."""
+    if new := [job for job in runs if job not in announced]:
+        known = ", ".join(sorted(announced)) or "nothing"
+        terminal.say(f"no runner has announced {', '.join(new)} so far, but {known}")
 
 
 def _print_list(services: list[Listed], json: bool) -> None:

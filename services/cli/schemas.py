@@ -21,6 +21,7 @@ from kronik.events import TYPE_OF, Event
 
 from services.api.app import create_app
 from services.cli import terminal
+from services.cli.usage import BadUsage
 from services.infra import slots
 from services.infra.compatibility import breaks, calls_break
 from services.infra.settings import ApiSettings
@@ -44,7 +45,10 @@ def write(directory: Path) -> None:
     """
     if broken := incompatible(directory):
         raise Incompatible("make it a new version instead: " + "; ".join(broken))
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadUsage(f"{directory}: {error.strerror}; expected a directory, or a place for one") from error
     for path in _leftovers(directory):
         path.unlink()
     for name, text in _files().items():

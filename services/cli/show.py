@@ -8,7 +8,7 @@ from kronik.run import Run
 from rich.table import Table
 from rich.text import Text
 
-from services.cli import api, stream, target, terminal
+from services.cli import api, people, stream, target, terminal
 from services.cli.api import Refused, Unreachable
 from services.cli.event_words import as_json, words
 from services.cli.target import NotRunning, Target
@@ -56,8 +56,7 @@ def _names(to: Target, id: int) -> dict[str, str]:
             run = calls.get(f"/api/admin/job-run/{id}")
     except (NotRunning, Unreachable, Refused):
         return {}
-    who = ("triggeredBy", "cancelRequestedBy", "cancelledBy")
-    return {str(run[one]).removeprefix("ADMIN:"): run[f"{one}Name"] for one in who if run[f"{one}Name"]}
+    return people.of_run(run)
 
 
 async def _read(nats_url: str, id: int) -> tuple[Run, list[Recorded]]:

@@ -2,15 +2,17 @@
 
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from kronik import subjects
 from kronik.errors import InvalidEvent, InvalidName
 from kronik.events import Recorded
 from rich.text import Text
 
-from services.cli import stream, target, terminal
+from services.cli import api, stream, target, terminal
+from services.cli.api import Refused, Unreachable
 from services.cli.event_words import as_json, words
+from services.cli.target import NotRunning, Target
 from services.infra.lifecycle import run_until_ctrl_c
 from services.infra.printable import one_line
 from services.log.append import EventLog
@@ -28,23 +30,35 @@ def tail_command(*, job: str | None = None, since: int = 0, json: terminal.AsJso
     since
         Begin with the event at this sequence; 0 for what comes from now on.
     """
+    to = target.find()
+    names = None if json else _names(to)
     try:
-        run_until_ctrl_c(_tail(target.find().nats(), job, since, as_lines=json))
+        run_until_ctrl_c(_tail(to.nats(), job, since, names))
     except KeyboardInterrupt:
         return 0
     return 0
 
 
-async def _tail(nats_url: str, job: str | None, since: int, *, as_lines: bool) -> None:
+def _names(to: Target) -> dict[str, str]:
+    """Of all accounts, by their ids; none where there is no API to ask, or where it tells them to admins alone."""
+    try:
+        with api.connect(to) as calls:
+            return {str(one["id"]): one["name"] for one in calls.get("/api/admin/access/account")}
+    except (NotRunning, Unreachable, Refused):
+        return {}
+
+
+async def _tail(nats_url: str, job: str | None, since: int, names: Mapping[str, str] | None) -> None:
+    """names: of accounts, by their ids; None for lines of JSON."""
     belongs = _chosen(job)
 
     async def take(batch: Sequence[Stored]) -> None:
         for stored in batch:
             if belongs(stored.subject):
-                _print(stored, as_lines=as_lines)
+                _print(stored, names)
 
     async with stream.connect(nats_url) as log:
-        if not as_lines:
+        if names is not None:
             terminal.say("waiting for events; Ctrl-C ends")
         start = since
         while True:
@@ -79,20 +93,20 @@ def _chosen(job: str | None) -> Callable[[str], bool]:
     return lambda subject: subject.split(".")[2:3] == [token]
 
 
-def _print(stored: Stored, *, as_lines: bool) -> None:
+def _print(stored: Stored, names: Mapping[str, str] | None) -> None:
     try:
         recorded = stored.decode()
     except (InvalidName, InvalidEvent) as error:
         terminal.say(one_line(f"#{stored.sequence} {stored.subject}: {error}"))
         return
-    if as_lines:
+    if names is None:
         terminal.print_line(terminal.json_line(as_json(recorded)))
     else:
-        terminal.print_line(_line(recorded))
+        terminal.print_line(_line(recorded, names))
 
 
-def _line(recorded: Recorded) -> Text:
-    said = words(recorded.data)
+def _line(recorded: Recorded, names: Mapping[str, str]) -> Text:
+    said = words(recorded.data, names)
     return Text.assemble(
         (f"{terminal.instant(recorded.time)} #{recorded.sequence:<6} ", "dim"),
         f"{_about(recorded.subject)} ",

@@ -19,6 +19,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from services.cli import people
 from services.infra.clock import SystemClock
 from services.infra.printable import escaped_in_json, one_line, printable
 
@@ -162,7 +163,7 @@ def duration(ms: float | None) -> str:
 
 def summary(run: dict[str, Any], width: int = 70) -> str:
     """A run's result or error on one line."""
-    text = run.get("errorMessage") or _flat(run.get("resultSummary")) or ""
+    text = people.named(run.get("errorMessage") or "", people.of_run(run)) or _flat(run.get("resultSummary")) or ""
     first = one_line(text.splitlines()[0]) if text else ""
     return first if len(first) <= width else first[: width - 1] + "…"
 

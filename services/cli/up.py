@@ -1,6 +1,7 @@
 """`kronik up`."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -42,8 +43,14 @@ def up_command(
     """
     logs.configure("up", log_format="console", level="error")
     options = Options(port=port, demo=demo, ready_file=ready_file)
-    asyncio.run(up(options, ready.state_directory(), terminal.say, _tell if json else greet))
+    asyncio.run(up(options, ready.state_directory(), _say, _tell if json else greet))
     return 0
+
+
+def _say(text: str) -> None:
+    """Ctrl-C ends the `tee` of `kronik up 2>&1 | tee log` as well, and then no word may keep us from ending."""
+    with contextlib.suppress(OSError):
+        terminal.say(text)
 
 
 def _tell(started: Started) -> None:

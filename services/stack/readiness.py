@@ -1,6 +1,7 @@
 """When everything answers: the API is ready, and for every job module a runner waits for work."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 import httpx
@@ -9,6 +10,7 @@ from nats.aio.client import Client
 from services.log import jetstream
 
 _LOOK_EVERY_S = 0.05
+_SAID_WITHIN_S = 1.0
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -21,9 +23,13 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def wait_for_api(url: str, token: str) -> None:
     """Return once it says that it is ready and knows jobs; waits as long as it takes."""
-    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as api:
+    async with _api(url, token) as api:
         await _until_answered(api, "/health/ready")
         await _until_answered(api, "/api/admin/job")
+
+
+def _api(url: str, token: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
 
 
 async def _until_answered(api: httpx.AsyncClient, path: str) -> None:
@@ -40,6 +46,16 @@ async def _answers(api: httpx.AsyncClient, path: str) -> bool:
         return False
     # A list of jobs that is still empty is no answer yet; the health page is never empty.
     return answer.status_code == 200 and answer.content.strip() not in (b"", b"[]")
+
+
+async def executing(url: str, token: str) -> Counter[str]:
+    """How many runs of each job are being worked on; none where nobody says so at once."""
+    try:
+        async with _api(url, token) as api:
+            answer = await api.get("/api/admin/job-run?phase=executing&limit=100", timeout=_SAID_WITHIN_S)
+    except httpx.HTTPError:
+        return Counter()
+    return Counter(run["jobType"] for run in answer.json()) if answer.status_code == httpx.codes.OK else Counter()
 
 
 async def wait_for_runner(connection: Client, jobs: int) -> None:

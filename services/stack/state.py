@@ -107,7 +107,7 @@ def read(path: Path, kind: type[T]) -> T | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        raise StateUnusable(f"{path} can't be read: {error}") from error
+        raise StateUnusable(f"{path} can't be read: {getattr(error, 'strerror', error)}") from error
 
 
 def write(path: Path, value: object) -> None:
@@ -121,4 +121,4 @@ def write(path: Path, value: object) -> None:
             os.fsync(file.fileno())
         Path(name).replace(path)
     except OSError as error:
-        raise StateUnusable(f"{path} can't be written: {error}") from error
+        raise StateUnusable(f"{path} can't be written: {error.strerror}") from error

@@ -180,6 +180,7 @@ class _Up:
         self._ports = credentials.load_ports(directory)
         self._addresses = self._choose_addresses()
         self._supervisor = Supervisor(directory, say)
+        self._token: str | None = None
 
     def _choose_addresses(self) -> Addresses:
         config, ports, secrets = self._config, self._ports, self._secrets
@@ -231,7 +232,7 @@ class _Up:
         async with self._provisioner() as connection:
             await asyncio.gather(provision(connection, self._config.replicas), self._migrate())
             demo = await self._fill_demo() if self._options.demo else None
-            token = await self._token()
+            token = self._token = await self._admin_token()
             self._start_services()
             await self._wait_until_everything_answers(connection, token)
         await self._announce(token, demo)
@@ -281,7 +282,7 @@ class _Up:
         finally:
             await connection.close()
 
-    async def _token(self) -> str:
+    async def _admin_token(self) -> str:
         token = await entrance.admin_token(self._addresses.database_url, self._secrets)
         if token != self._secrets.token:
             credentials.keep_token(self._directory, self._secrets, token)
@@ -328,9 +329,18 @@ class _Up:
 
     async def _drain(self) -> None:
         """Runs may finish, with everything they need still there."""
+        if self._token is not None:
+            await self._say_what_is_waited_for(self._token)
         await self._supervisor.stop(SERVICES, self._config.grace_s + _SERVICE_GRACE_S)
         await self._supervisor.stop((SANDBOX,), _SERVICE_GRACE_S)
         await self._supervisor.stop((NATS, POSTGRES), _SERVER_GRACE_S)
+
+    async def _say_what_is_waited_for(self, token: str) -> None:
+        from services.stack import readiness
+
+        if runs := await readiness.executing(self._addresses.url, token):
+            jobs = ", ".join(f"{count} {'run' if count == 1 else 'runs'} of {job}" for job, count in runs.items())
+            self._say(f"waiting for {jobs}, up to {self._config.grace_s:g} s")
 
 
 async def _first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:

@@ -134,7 +134,7 @@ def test_signin_prints_a_link_that_works_once(up: Up) -> None:
 
 @contextmanager
 def tailing(up: Up, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    command = Command(name="tail", argv=(sys.executable, "-m", "services.cli", "tail", "--json", *arguments))
+    command = Command(name="tail", argv=(sys.executable, "-m", "services.cli", "tail", *arguments))
     pipe = subprocess.PIPE
     options = popen_options(command)
     with subprocess.Popen(command.argv, cwd=up.home, stdout=pipe, stderr=pipe, text=True, **options) as tail:
@@ -150,7 +150,7 @@ def events(tail: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
 
 
 def test_tail_prints_events_as_they_come_and_ends_quietly_on_ctrl_c(up: Up) -> None:
-    with tailing(up, "--since", "1") as tail:
+    with tailing(up, "--json", "--since", "1") as tail:
         assert next(events(tail))["sequence"] == 1
         run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "MONTHLY_BILLING"})
         completed = f"jobs.run.MONTHLY_BILLING.{run['id']}.completed"
@@ -161,9 +161,15 @@ def test_tail_prints_events_as_they_come_and_ends_quietly_on_ctrl_c(up: Up) -> N
         assert tail.stderr.read() == ""
 
 
+def test_tail_tells_people_by_their_names(up: Up, run: dict[str, Any]) -> None:
+    with tailing(up, "--since", str(run["id"])) as tail:
+        assert tail.stdout is not None
+        assert "Asked for  by admin" in tail.stdout.readline()
+
+
 def test_tail_of_one_job_leaves_the_others_out(up: Up, run: dict[str, Any]) -> None:
     last = f"jobs.run.DAILY_MAINTENANCE.{run['id']}.completed"
-    with tailing(up, "--since", "1", "--job", "DAILY_MAINTENANCE") as tail:
+    with tailing(up, "--json", "--since", "1", "--job", "DAILY_MAINTENANCE") as tail:
         seen = [next(events(tail))["subject"]]
         while seen[-1] != last:
             seen.append(next(events(tail))["subject"])
@@ -257,6 +263,24 @@ def test_output_into_a_closed_pipe_ends_without_a_word(up: Up, run: dict[str, An
         ("bash", "-c", f"set -o pipefail; {line}"), cwd=up.home, env=dict(os.environ), capture_output=True, text=True
     )
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "complaint"),
+    [
+        ("history > /dev/full", 1, "kronik: the output: No space left on device\n"),
+        ("--help > /dev/full", 1, "kronik: the output: No space left on device\n"),
+        ("history >&-", 0, ""),
+        ("schemas /dev/null/x", 2, "kronik: /dev/null/x: Not a directory; expected a directory, or a place for one\n"),
+    ],
+)
+def test_output_that_can_t_be_written_is_one_message(
+    up: Up, run: dict[str, Any], line: str, status: int, complaint: str
+) -> None:
+    result = subprocess.run(
+        ("bash", "-c", f"{sys.executable} -m services.cli {line}"), cwd=up.home, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (status, complaint)
 
 
 def answered(up: Up, *arguments: str) -> Any:

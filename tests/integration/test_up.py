@@ -191,16 +191,30 @@ def test_a_services_wrong_setting_is_said_before_anything_starts(home: Path) -> 
     assert not (home / ".kronik").exists()
 
 
+NAP = """
+import asyncio
+from kronik import NoParams, RunContext, job
+
+@job("NAP")
+async def nap(run: RunContext, params: NoParams) -> None:
+    await asyncio.sleep(1.5)
+"""
+
+
 @pytest.mark.timeout(300)
 def test_however_it_ends_nothing_is_left_and_it_starts_again_as_it_was(home: Path) -> None:
     """Told to, by either signal; killed; and killed with everything it started at once."""
-    up = Up(home).start().wait_ready()
-    before = up.ready
+    (home / "naps.py").write_text(NAP)
+    up = Up(home, environ={"KRONIK_JOBS": "+naps", "PYTHONPATH": str(home), "KRONIK_REPLICA": "3"}).start()
+    up.said("KRONIK_REPLICA is set, but is no setting of Kronik; KRONIK_REPLICAS is one")
+    before = up.wait_ready().ready
     run = up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "DAILY_MAINTENANCE"})
     up.finished(run["id"])
+    up.reached(up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "NAP"})["id"], "executing")
     for by in (signal.SIGTERM, signal.SIGINT):
         children = up.children()
         assert up.stop(by) == 0
+        assert by is signal.SIGINT or "waiting for 1 run of NAP, up to 20 s" in "".join(up.output)
         assert [child for child in children if child.is_running()] == []
         assert not up.ready_file.exists()
         assert not (up.state / "ready.json").exists()

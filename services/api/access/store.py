@@ -131,8 +131,9 @@ class SignIn(Struct, frozen=True, rename="camel"):
 
 
 class Person(Struct, frozen=True, rename="camel"):
-    """An account. sessions: how many are signed in as it."""
+    """An account. id: that of ADMIN:<id>. sessions: how many are signed in as it."""
 
+    id: int
     name: str
     role: Role
     created_at: datetime

@@ -8,9 +8,9 @@ from typing import Any
 from services.api.openapi.served import document_of
 from tests.integration.api.conftest import Api, Stream
 
-TEXTS = ("", "x" * 201, "nope", "-1", "\0", "1e3", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "1.5")
-VALUES: tuple[Any, ...] = (None, "", "x", "x" * 300, -1, 1.5, 10**20, True, [], ["x"], {}, {"a": "\0"}, "a\0b")
-BODIES: tuple[Any, ...] = (None, [], "x", 5, {}, {"nope": 1})
+TEXTS = ("", "x" * 201, "nope", "-1", "\0", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00")
+VALUES: tuple[Any, ...] = (None, "", "x" * 300, -1, 1.5, 10**20, True, ["x"], {"a": "\0"}, "a\0b")
+BODIES: tuple[Any, ...] = (None, [], "x", {"nope": 1})
 LIBRARIES = re.compile(r"Expected `|enum|RFC3339|regex|Object |`\$|<class|Traceback|msgspec|[Vv]alidation")
 Question = tuple[str, str, dict[str, Any]]
 

@@ -135,3 +135,9 @@ def test_durations(ms: int | None, text: str) -> None:
 )
 def test_a_run_on_one_line(run: dict[str, Any], text: str) -> None:
     assert terminal.summary(run) == text
+
+
+def test_a_person_is_called_by_name_where_it_is_known() -> None:
+    run = {"errorMessage": "Cancelled by ADMIN:7, not by ADMIN:71", "cancelledBy": "ADMIN:7", "cancelledByName": "Ida"}
+    assert terminal.summary(run) == "Cancelled by Ida, not by ADMIN:71"
+    assert terminal.summary({"errorMessage": "Cancelled by ADMIN:7"}) == "Cancelled by ADMIN:7"
