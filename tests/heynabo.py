@@ -1,22 +1,21 @@
-"""A Heynabo whose answers a test writes itself: the sandbox's application on a real port, in this process."""
+"""A Heynabo whose answers a test writes itself: the sandbox on a real port, in this process."""
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import pytest
-import uvicorn
 from kronik import NoParams
-from litestar import Litestar
 
 from services.dining.heynabo import api
 from services.dining.heynabo_import import HeynaboImportResult, heynabo_import
-from services.dining.sandbox.app import Options, create_app
+from services.dining.sandbox.app import Options, Sandbox
 from services.dining.sandbox.community import Community
 from services.dining.sandbox.faults import Fault
+from services.dining.sandbox.server import Respond, Server
 from tests.run_context import Run
 from tests.village import local
 
@@ -63,7 +62,7 @@ class Heynabo:
     def __init__(self) -> None:
         self.locations: list[Any] = []
         self.users: list[Any] = []
-        self.app: Litestar = create_app(
+        self.sandbox = Sandbox(
             Options(
                 community=Community(self.locations, self.users),
                 email=EMAIL,
@@ -75,20 +74,21 @@ class Heynabo:
         self.url = ""
 
     def fail(self, fault: Fault) -> None:
-        self.app.state.sandbox.switch.fault = fault
+        self.sandbox.switch.fault = fault
 
     def tell(self, locations: list[Any], users: list[Any]) -> None:
         self.locations[:], self.users[:] = locations, users
 
 
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """The address of a real server that runs this ASGI application in the background."""
+@contextmanager
+def serving(respond: Respond) -> Iterator[str]:
+    """The address of the sandbox's own server, which answers with this."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        server = Server(listener, respond)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
-            await task
+            server.shutdown()
+            serving.join()

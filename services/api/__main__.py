@@ -1,6 +1,7 @@
 """`python -m services.api`: the HTTP API, the panel and the projector, in one process."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -22,10 +23,12 @@ from services.log import connection as nats_connection
 log = logs.get()
 
 _GRACE_S = 1
+_TICK_S = 1.0
 
 
 class Server(uvicorn.Server):
-    """uvicorn, except that a signal first ends the open event streams, which it would wait for, and exits with 0."""
+    """uvicorn, except that a signal first ends the open event streams, which it would wait for, and exits with 0; and
+    that it looks once a second, to renew its Date, and at once when told to stop: it would look ten times."""
 
     def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
         super().__init__(config)
@@ -37,6 +40,12 @@ class Server(uvicorn.Server):
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, self.drain)
         yield
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(counter=0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._stop.wait()
 
     def drain(self) -> None:
         self._stop.set()

@@ -88,7 +88,7 @@ async def test_an_import_finds_the_newcomers_and_everyone_else_unchanged(
     counts = await fill(village.db, now=NOW)
     heynabo, people = Heynabo(), community(7)
     heynabo.tell(people.locations, people.users)
-    async with serving(heynabo.app) as url:
+    with serving(heynabo.sandbox.respond) as url:
         configure(monkeypatch, url)
         run = Run(now=NOW)
         result = await sync(run)

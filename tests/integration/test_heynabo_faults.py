@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from services.dining.database import Connection
 from services.dining.heynabo import api
 from services.dining.sandbox.community import community
 from services.dining.sandbox.faults import malformed
+from services.dining.sandbox.server import Answer, Request
 from tests.heynabo import EMAIL, NOW, PASSWORD, configure, location, serving, sync, tally, user
 from tests.run_context import Run
 from tests.village import Village
@@ -156,24 +158,23 @@ async def test_empty_and_shrunk_answers_change_nothing(configured: str, village:
 
 
 class Bodies:
-    """An ASGI application that signs anybody in and answers with the bytes it was given."""
+    """Signs anybody in and answers with the bytes it was given."""
 
     def __init__(self, locations: bytes, users: bytes, login: bytes = b'{"token": "t"}') -> None:
         self.bodies = {"/login": login, "/members/locations/": locations, "/admin/users/": users}
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": self.bodies[scope["path"]]})
+    def respond(self, request: Request) -> Answer:
+        return Answer(HTTPStatus.OK, self.bodies[request.path])
 
 
 LOCATIONS_BODY = json.dumps([location(1)]).encode()
 USERS_BODY = json.dumps([user(5, 1)]).encode()
 
 
-async def sync_bodies(app: Bodies, monkeypatch: pytest.MonkeyPatch) -> Run:
+async def sync_bodies(bodies: Bodies, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(api, "TRIES", 1)
     run = Run(now=NOW)
-    async with serving(app) as url:
+    with serving(bodies.respond) as url:
         configure(monkeypatch, url + "/")
         await sync(run)
     return run

@@ -31,7 +31,7 @@ def village(db: Connection) -> Village:
 async def heynabo(db: Connection, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Heynabo]:
     """A Heynabo with nobody in it, that the job is configured for."""
     server = Heynabo()
-    async with serving(server.app) as server.url:
+    with serving(server.sandbox.respond) as server.url:
         configure(monkeypatch, server.url)
         yield server
 

@@ -1,19 +1,19 @@
-"""The sandbox's HTTP API: Heynabo's three calls, and switches for faults."""
+"""What the sandbox answers: Heynabo's three calls, and switches for faults."""
 
-import asyncio
 import json
 import secrets
-from typing import Any
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from threading import Lock
+from typing import TypeVar
 
-from litestar import Litestar, Request, Response, get, post
-from litestar.datastructures import State
-from litestar.exceptions import HTTPException, NotAuthorizedException
-from litestar.openapi.config import OpenAPIConfig
-from litestar.params import JSONBody
+import msgspec
 from msgspec import Struct
 
 from services.dining.sandbox.community import Community
 from services.dining.sandbox.faults import DESCRIPTIONS, Fault, Mode, Switch, distort, malformed
+from services.dining.sandbox.server import Answer, Request
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -40,103 +40,86 @@ class FaultReport(Struct, frozen=True):
     broken: list[str]
 
 
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        self.status, self.detail = status, detail
+
+
 class Sandbox:
-    """One running sandbox: its people, its tokens, its fault."""
+    """One running sandbox: its people, its tokens, its fault. respond() may be called by any number of threads."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.switch = Switch(options.fault)
-        self.tokens: set[str] = set()
-        self.broken = malformed(options.community)[1]
+        self._tokens: set[str] = set()
+        self._one_at_a_time = Lock()
+        self._broken = malformed(options.community)[1]
+        self._calls: dict[tuple[str, str], Callable[[Request], object]] = {
+            ("POST", "/login"): self._login,
+            ("GET", "/members/locations/"): lambda request: self._community(request).locations,
+            ("GET", "/admin/users/"): lambda request: {"list": self._community(request).users},
+            ("GET", "/sandbox/faults"): lambda _: self._report(),
+            ("POST", "/sandbox/faults"): self._set_fault,
+            ("GET", "/healthz"): lambda _: {"status": "ok"},
+        }
 
-    async def answer(self) -> Community:
+    def respond(self, request: Request) -> Answer:
+        try:
+            call = self._calls.get((request.method, request.path))
+            if call is None:
+                raise _Refused(HTTPStatus.NOT_FOUND, "there is no such call")
+            return Answer(HTTPStatus.OK, _json(call(request)))
+        except _Refused as refused:
+            return Answer(refused.status, _json({"status_code": refused.status, "detail": refused.detail}))
+
+    def _login(self, request: Request) -> object:
+        self._told()
+        given = _decode(request.body, Credentials)
+        if (given.email, given.password) != (self.options.email, self.options.password):
+            raise _Refused(HTTPStatus.UNAUTHORIZED, "wrong email or password")
+        token = secrets.token_urlsafe(24)
+        self._tokens.add(token)
+        return {"id": 1, "type": "user", "email": given.email, "role": "admin", "locationId": None, "token": token}
+
+    def _community(self, request: Request) -> Community:
+        told = self._told()
+        scheme, _, token = request.authorization.partition(" ")
+        if scheme.lower() != "bearer" or token not in self._tokens:
+            raise _Refused(HTTPStatus.UNAUTHORIZED, "a Bearer token from /login is required")
+        return told
+
+    def _told(self) -> Community:
         """The community as the present fault tells it, for one request. Raises the fault, if it is one."""
-        mode = self.switch.take()
+        with self._one_at_a_time:
+            mode = self.switch.take()
         if mode == "500":
-            raise HTTPException(status_code=500, detail="a fault that was asked for")
+            raise _Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault that was asked for")
         if mode == "unauthorized":
-            raise NotAuthorizedException("a fault that was asked for")
+            raise _Refused(HTTPStatus.UNAUTHORIZED, "a fault that was asked for")
         if mode == "slow":
-            await self._dawdle()
+            time.sleep(self.options.slow_s)
         return distort(self.options.community, mode)
 
-    async def _dawdle(self) -> None:
-        try:
-            await asyncio.sleep(self.options.slow_s)
-        except asyncio.CancelledError:  # the server stops: let the client go
-            raise HTTPException(status_code=503, detail="the sandbox is stopping") from None
+    def _set_fault(self, request: Request) -> object:
+        self.switch.fault = _decode(request.body, Fault)
+        return self._report()
 
-    def sign_in(self, credentials: Credentials) -> str:
-        """A token. Raises NotAuthorizedException."""
-        if (credentials.email, credentials.password) != (self.options.email, self.options.password):
-            raise NotAuthorizedException("wrong email or password")
-        token = secrets.token_urlsafe(24)
-        self.tokens.add(token)
-        return token
-
-    def check(self, request: Request[Any, Any, State]) -> None:
-        """Raises NotAuthorizedException for a request without a token of ours."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or token not in self.tokens:
-            raise NotAuthorizedException("a Bearer token from /login is required")
-
-    def report(self) -> FaultReport:
+    def _report(self) -> object:
         fault = self.switch.fault
-        broken = self.broken if fault.mode == "malformed" else []
-        return FaultReport(fault.mode, fault.times, DESCRIPTIONS[fault.mode], broken)
+        broken = self._broken if fault.mode == "malformed" else []
+        return msgspec.to_builtins(FaultReport(fault.mode, fault.times, DESCRIPTIONS[fault.mode], broken))
 
 
-def create_app(options: Options) -> Litestar:
-    """The application; one Sandbox is its only state."""
-    return Litestar(
-        [login, locations, users, read_fault, set_fault, healthz],
-        state=State({"sandbox": Sandbox(options)}),
-        openapi_config=OpenAPIConfig("Heynabo sandbox", "1"),
-    )
+_T = TypeVar("_T")
 
 
-@post("/login", status_code=200)
-async def login(data: JSONBody[Credentials], state: State) -> Response[bytes]:
-    sandbox: Sandbox = state.sandbox
-    await sandbox.answer()
-    token = sandbox.sign_in(data)
-    return _json({"id": 1, "type": "user", "email": data.email, "role": "admin", "locationId": None, "token": token})
+def _decode(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
-@get("/members/locations/")
-async def locations(request: Request[Any, Any, State], state: State) -> Response[bytes]:
-    sandbox: Sandbox = state.sandbox
-    community = await sandbox.answer()
-    sandbox.check(request)
-    return _json(community.locations)
-
-
-@get("/admin/users/")
-async def users(request: Request[Any, Any, State], state: State) -> Response[bytes]:
-    sandbox: Sandbox = state.sandbox
-    community = await sandbox.answer()
-    sandbox.check(request)
-    return _json({"list": community.users})
-
-
-@get("/sandbox/faults")
-async def read_fault(state: State) -> FaultReport:
-    sandbox: Sandbox = state.sandbox
-    return sandbox.report()
-
-
-@post("/sandbox/faults", status_code=200)
-async def set_fault(data: JSONBody[Fault], state: State) -> FaultReport:
-    sandbox: Sandbox = state.sandbox
-    sandbox.switch.fault = data
-    return sandbox.report()
-
-
-@get("/healthz")
-async def healthz() -> dict[str, str]:
-    return {"status": "ok"}
-
-
-def _json(value: object) -> Response[bytes]:
+def _json(value: object) -> bytes:
     # json, not msgspec: a broken record may hold half of a surrogate pair, which msgspec refuses to write.
-    return Response(json.dumps(value).encode(), media_type="application/json")
+    return json.dumps(value).encode()
