@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, Literal
 
 import asyncpg
+from kronik.show import Text
 from msgspec import Struct
 
 from services.api.history import queries
@@ -52,6 +53,8 @@ class Pulse:
         self._seen: list[tuple[float, int]] = []
         self._position = 0
         self._first = 1
+        self.titles: dict[str, Text] = {}
+        """Of the jobs there are, as they were last read."""
         self.beat = FIRST
 
     async def run(self) -> None:
@@ -91,6 +94,7 @@ class Pulse:
                 jobs = await queries.jobs(self._past.pool)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return ()
+        self.titles = {job.definition.job_type: job.definition.title for job in jobs}
         return self._past.presence.misses(job.definition for job in jobs if not job.retired)
 
     async def _last(self) -> int | None:

@@ -78,7 +78,7 @@ def render(
         "then": _then(request, then, voice),
         "scrubber": _scrubber(request, then, voice) if scrubs else None,
         "voice": voice,
-        "frame": frame(_beat(request), voice, tab, admin=_is_admin(request)),
+        "frame": frame(_beat(request), request.app.state.pulse.titles, voice, tab, admin=_is_admin(request)),
         "identity": request.scope.get("user"),
         "all_languages": LANGUAGES,
         "name_here": _name(request),

@@ -170,6 +170,9 @@ def test_failures_are_grouped_by_job_and_what_does_not_vary_and_the_mended_are_a
     assert [(group.count, group.newest) for group in said.groups] == [(2, 9), (1, 7)]
     assert [group.again.count("id=") for group in said.groups] == [2, 1]
     assert said.notes[0] == "1 fejl er rettet op af en senere kørsel"
+    some = verdict.verdict("night", start, {"failed": 4}, failures, 0, {}, DA, left=[9, 7])
+    assert (some.failed, some.eligible) == (3, 1)
+    assert [(group.count, group.eligible, group.again.count("id=")) for group in some.groups] == [(2, 1, 1), (1, 0, 0)]
     well = verdict.verdict("night", start, {"succeeded": 1}, failures[3:], 0, {}, DA)
     assert (well.well, well.heading) == (True, "Alt er vel: 1 kørsel fuldført siden i går 17:00.")
 
@@ -259,8 +262,13 @@ def test_a_line_of_a_jobs_log() -> None:
     ],
 )
 def test_what_is_out_of_reach_is_said_above_the_page_and_in_its_title(beat: Beat, short: str) -> None:
-    shown = frame(beat, DA, "system")
+    shown = frame(beat, {}, DA, "system")
     assert (shown.short, bool(shown.banner), shown.trouble) == (short, bool(short), beat.trouble or "")
+
+
+def test_jobs_without_a_runner_are_named_by_their_titles() -> None:
+    beat, titles = Beat("runner", "", 7, 0, 0, ("A", "FEED")), {"A": {"da": "Månedsrapport"}}
+    assert "Månedsrapport, Feed" in frame(beat, titles, DA, "system").banner
 
 
 class Inner(Params, frozen=True):
@@ -329,7 +337,7 @@ def test_what_json_has_no_number_for_is_none(written: str) -> None:
     typed = {"p.one": [written], "p.many": [f"1\n{written}"], "p.inner": [f'{{"a": {written}}}']}
     _, wrong = fields.params_of(asks, typed)
     said = {one.path: fields.said(one, DA) for one in wrong}
-    assert said == {"one": "Det er ikke et tal.", "many": "Det er ikke et tal.", "inner": "Det er ikke JSON."}
+    assert said == {"one": "Det er ikke et tal.", "many.1": "Det er ikke et tal.", "inner": "Det er ikke JSON."}
 
 
 def test_a_character_that_cant_be_stored_is_told_of() -> None:
@@ -368,6 +376,16 @@ def test_a_run_of_a_slot_says_which_schedule_held_for_it(then: str | None, now: 
     view = run_views.run_view(run, is_, was, ALONE, None, "", DA)
     assert [fact.text for fact in view.facts if fact.label == "Efter tidsplanen"] == [said]
     assert not [one for one in run_views.run_view(a_run(), is_, None, ALONE, None, "", DA).facts if "plan" in one.label]
+
+
+def test_what_is_wrong_in_a_list_names_the_line_as_it_was_typed() -> None:
+    asks = definition(
+        params_schema={"type": "object", "properties": {"sizes": {"type": "array", "items": {"type": "integer"}}}}
+    )
+    typed = {"p.sizes": ["1\n\nx\n3\ny"]}
+    _, wrong = fields.params_of(asks, typed)
+    (field,) = fields.form(asks, {}, typed, wrong, DA)
+    assert field.wrong == "linje 3: Det er ikke et tal.; linje 5: Det er ikke et tal."
 
 
 @pytest.mark.parametrize(

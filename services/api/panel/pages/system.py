@@ -10,7 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from services.api import job_log
+from services.api.commands import bulk
 from services.api.history import overview, queries
+from services.api.history.overview import Failure
 from services.api.history.queries import DefinedJob, JobRun, Pool, Slot
 from services.api.history.run_filter import RunFilter
 from services.api.history.selection import Moment
@@ -55,14 +57,16 @@ async def system(
         await queries.history(pool, RunFilter(open=True), _OPEN, moment),
     )
     skipped = await overview.skipped(pool, start, moment=moment)
+    failures = await overview.failures(pool, start, moment=moment)
     said = verdict.verdict(
         period,
         start,
         await overview.tally(pool, start, moment),
-        await overview.failures(pool, start, moment=moment),
+        failures,
         len(skipped),
         definitions,
         voice,
+        [] if moment else await _left(pool, failures),
     )
     progress = {} if moment else await _progress(past.log, unfinished)
     bars = await overview.recent(pool, moment=moment)
@@ -91,6 +95,12 @@ async def system(
         again_all=f"{HOME}/bulk/new?unresolved=1&from={said.from_}",
         key=uuid.uuid4().hex,
     )
+
+
+async def _left(pool: Pool, failures: list[Failure]) -> list[int]:
+    """Those that would not be run again if somebody asked for it now."""
+    standing = [one.id for one in failures if not one.made_good]
+    return [id for id, why in await bulk.judge(pool, "rerun", standing) if why] if standing else []
 
 
 def _ordered(known: list[DefinedJob], cards: list[Card]) -> list[DefinedJob]:

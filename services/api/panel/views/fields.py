@@ -131,7 +131,7 @@ def _field(
         maximum=_bound(inner, "maximum"),
         step="1" if inner.get("type") == "integer" else "any",
         most=inner.get("maxLength") if isinstance(inner.get("maxLength"), int) else None,
-        wrong="; ".join(_said_within(one, voice) for one in wrong if one.path.split(".")[0] == name),
+        wrong="; ".join(_said_within(one, shown, voice) for one in wrong if one.path.split(".")[0] == name),
     )
 
 
@@ -225,10 +225,25 @@ def params_of(definition: JobDefined, typed: Mapping[str, Sequence[str]]) -> tup
         try:
             params[name] = _value(text, kind, inner, whole)
         except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-            is_number = kind in ("number", "lines")
-            wrong.append(Misfit(name, "unreadable", "number" if is_number else f"json: {str(error)[:200]}"))
+            if kind == "lines":
+                wrong += [Misfit(f"{name}.{place}", "unreadable", "number") for place in _no_numbers(text)]
+            else:
+                wrong.append(Misfit(name, "unreadable", "number" if kind == "number" else f"json: {str(error)[:200]}"))
             params[name] = text
     return params, wrong
+
+
+def _no_numbers(text: str) -> list[int]:
+    """The places of those items of a list that are none."""
+
+    def is_number(line: str) -> bool:
+        try:
+            return bool(_number(line) is not None)
+        except ValueError:
+            return False
+
+    items = [line for line in text.splitlines() if line.strip()]
+    return [place for place, line in enumerate(items) if not is_number(line)]
 
 
 def _value(text: str, kind: Kind, inner: Schema, whole: Schema) -> Any:
@@ -257,13 +272,19 @@ def _number(text: str) -> int | float:
         return float(plain)
 
 
-def _said_within(wrong: Misfit, voice: Voice) -> str:
-    """With the place in the field, where it is not about all of it: `line 2: …`."""
+def _said_within(wrong: Misfit, shown: str, voice: Voice) -> str:
+    """With the place in the field, where it is not about all of it: `line 2: …`. shown: what stands in the field."""
     place = wrong.path.partition(".")[2]
     if not place:
         return said(wrong, voice)
-    named = voice.text("line %(n)d", n=int(place) + 1) if place.isdigit() else place
+    named = voice.text("line %(n)d", n=_line(int(place), shown)) if place.isdigit() else place
     return f"{named}: {said(wrong, voice)}"
+
+
+def _line(place: int, shown: str) -> int:
+    """Of the item at this place, as a person counts them: empty lines are no items, and are lines all the same."""
+    filled = [number for number, line in enumerate(shown.splitlines(), 1) if line.strip()]
+    return filled[place] if place < len(filled) else place + 1
 
 
 def said(wrong: Misfit, voice: Voice) -> str:

@@ -1,10 +1,12 @@
 """What stands around every page: the tabs, and whether the page can be believed. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from kronik.show import Text
 from msgspec import Struct
 
+from services.api.panel.views.signs import title_of
 from services.api.pulse import Beat
 from services.words.language import marked
 from services.words.voice import Voice
@@ -47,9 +49,9 @@ class Frame(Struct, frozen=True):
     banner: str
 
 
-def frame(beat: Beat, voice: Voice, tab: str, *, admin: bool = True) -> Frame:
-    """admin: whether who reads it may see who has access."""
-    short, banner = _trouble(beat, voice)
+def frame(beat: Beat, titles: Mapping[str, Text], voice: Voice, tab: str, *, admin: bool = True) -> Frame:
+    """titles: of the jobs, by type. admin: whether who reads it may see who has access."""
+    short, banner = _trouble(beat, titles, voice)
     late = voice.text("%(span)s behind", span=voice.span(beat.behind_ms))
     return Frame(
         tabs=tuple(
@@ -66,7 +68,7 @@ def frame(beat: Beat, voice: Voice, tab: str, *, admin: bool = True) -> Frame:
     )
 
 
-def _trouble(beat: Beat, voice: Voice) -> tuple[str, str]:
+def _trouble(beat: Beat, titles: Mapping[str, Text], voice: Voice) -> tuple[str, str]:
     match beat.trouble:
         case None:
             return "", ""
@@ -83,7 +85,7 @@ def _trouble(beat: Beat, voice: Voice) -> tuple[str, str]:
                 "The history and the event stream don't belong together any more: the projector has stopped."
             )
         case "runner":
-            jobs = _listed(beat.unserved, voice)
+            jobs = _listed([title_of(one, titles.get(one), voice) for one in beat.unserved], voice)
             return voice.text("No runner"), voice.text("No runner serves %(jobs)s: what is asked for waits.", jobs=jobs)
         case "behind":
             return voice.text("The history is behind"), voice.text(
@@ -93,9 +95,9 @@ def _trouble(beat: Beat, voice: Voice) -> tuple[str, str]:
             )
 
 
-def _listed(job_types: Sequence[str], voice: Voice) -> str:
+def _listed(named: Sequence[str], voice: Voice) -> str:
     """The first few by name, the others by number."""
-    said = [one.replace("_", " ").capitalize() for one in job_types[:_NAMED]]
-    if len(job_types) > _NAMED:
-        said.append(voice.count("%(n)d more", "%(n)d more", len(job_types) - _NAMED))
+    said = list(named[:_NAMED])
+    if len(named) > _NAMED:
+        said.append(voice.count("%(n)d more", "%(n)d more", len(named) - _NAMED))
     return ", ".join(said)

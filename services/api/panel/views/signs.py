@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from kronik.events import JobDefined
+from kronik.show import Text
 from msgspec import Struct
 
 from services.api.history.overview import Bar
@@ -88,8 +89,11 @@ def _stopping(run: JobRun) -> bool:
 
 def title(job_type: str, definition: JobDefined | None, voice: Voice) -> str:
     """The job's own title, else its type as words: `HEYNABO_IMPORT` → `Heynabo import`."""
-    as_words = job_type.replace("_", " ").capitalize()
-    return voice.pick(definition.title, as_words) if definition else as_words
+    return title_of(job_type, definition.title if definition else None, voice)
+
+
+def title_of(job_type: str, texts: Text | None, voice: Voice) -> str:
+    return voice.pick(texts or {}, job_type.replace("_", " ").capitalize())
 
 
 def described(definition: JobDefined, voice: Voice) -> str:

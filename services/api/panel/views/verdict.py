@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from urllib.parse import urlencode
@@ -33,7 +33,7 @@ _ERROR_LIMIT: Final = 140
 class Group(Struct, frozen=True):
     """Failures of one job for one reason. newest: the id of the last of them.
 
-    again: where they alone are run again; "" for more than an address can name.
+    eligible: how many of them can be run again; again: where they alone are, "" for none or more than an address names.
     """
 
     job_type: str
@@ -41,6 +41,7 @@ class Group(Struct, frozen=True):
     error: str
     count: int
     newest: int
+    eligible: int
     again: str
 
 
@@ -53,7 +54,7 @@ class Choice(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """heading: the answer. since: from when on, exactly. failed: failures not made good; more: groups not shown.
 
-    from_: the same instant for a filter.
+    from_: the same instant for a filter. eligible: how many of the failures can be run again.
     """
 
     well: bool
@@ -61,6 +62,7 @@ class Verdict(Struct, frozen=True):
     since: When
     from_: str
     failed: int
+    eligible: int
     groups: tuple[Group, ...]
     more: int
     notes: tuple[str, ...]
@@ -90,15 +92,18 @@ def verdict(
     skipped: int,
     definitions: dict[str, JobDefined],
     voice: Voice,
+    left: Collection[int] = (),
 ) -> Verdict:
+    """left: those of the failures that can't be run again, or have been already."""
     standing = [one for one in failures if not one.made_good]
-    groups = _grouped(standing, definitions, voice)
+    groups = _grouped(standing, left, definitions, voice)
     return Verdict(
         well=not standing,
         heading=_heading(start, counts, standing, skipped, voice),
         since=voice.when(start),
         from_=voice.when(start).utc,
         failed=len(standing),
+        eligible=sum(one.id not in left for one in standing),
         groups=tuple(groups[:_GROUPS]),
         more=max(0, len(groups) - _GROUPS),
         notes=tuple(_notes(counts, len(failures) - len(standing), skipped, bool(standing), voice)),
@@ -147,7 +152,9 @@ def _small(when: str) -> str:
     return when[:1].lower() + when[1:]
 
 
-def _grouped(failures: Sequence[Failure], definitions: dict[str, JobDefined], voice: Voice) -> list[Group]:
+def _grouped(
+    failures: Sequence[Failure], left: Collection[int], definitions: dict[str, JobDefined], voice: Voice
+) -> list[Group]:
     """The most frequent first."""
     found: dict[tuple[str, str], list[Failure]] = defaultdict(list)
     for one in failures:
@@ -159,7 +166,8 @@ def _grouped(failures: Sequence[Failure], definitions: dict[str, JobDefined], vo
             error=in_a_line(said(same[0].error, voice), _ERROR_LIMIT),
             count=len(same),
             newest=max(one.id for one in same),
-            again=_again(same),
+            eligible=sum(one.id not in left for one in same),
+            again=_again([one for one in same if one.id not in left]),
         )
         for (job_type, _), same in found.items()
     ]
@@ -167,7 +175,7 @@ def _grouped(failures: Sequence[Failure], definitions: dict[str, JobDefined], vo
 
 
 def _again(failures: Sequence[Failure]) -> str:
-    if len(failures) > _NAMED:
+    if not 0 < len(failures) <= _NAMED:
         return ""
     return f"/admin/system/bulk/new?{urlencode([('id', one.id) for one in failures])}"
 
