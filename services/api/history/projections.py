@@ -79,11 +79,12 @@ class Fold:
     """Runs by id, folded event by event, and the rows that the events of other kinds become.
 
     A run that began before the first event taken must be put into `runs` beforehand; its events
-    are parked otherwise. `changed` names the runs whose rows are to be written.
+    are parked otherwise. `changed` names the runs whose rows are to be written, `known` those put in beforehand.
     """
 
     def __init__(self, runs: dict[int, Run] | None = None) -> None:
         self.runs: dict[int, Run] = {} if runs is None else runs
+        self.known = frozenset(self.runs)
         self.changed: set[int] = set()
         self.params: list[Row] = []
         self.jobs: list[Row] = []

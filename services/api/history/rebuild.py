@@ -8,7 +8,7 @@ as the schema history_old until the next rebuild. No job ever runs because of th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from kronik import KronikError
@@ -20,7 +20,7 @@ from services.api.history.columns import Row, row_of, terms_of
 from services.api.history.projections import Checkpoint, Fold
 from services.api.history.projector import Change, fold_in, notify
 from services.api.history.replay import Replay, Source, open_source
-from services.api.history.schema import Table, statement
+from services.api.history.schema import statement
 from services.api.history.tables import Connection
 from services.infra.clock import monotonic_s
 from services.log import connection as nats_connection
@@ -32,6 +32,8 @@ NEXT = "history_next"
 
 _UNTIL_THE_SWAP = "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'"
 """A crash before the swap loses nothing that is served; the swap waits for the disk, and what was before it too."""
+_IN_ORDER = "SET LOCAL enable_hashjoin = off"
+"""Both tables by their keys, side by side: a hash of one would be written to disk and read again."""
 _COPY_ROWS = 5_000
 _CLOSE = 1_000
 _LATE_AT_ONCE = 1_000
@@ -175,27 +177,23 @@ class _Rebuild:
             self._tell("folding", source.passed)
         if copying:
             await copying
-        await self._copy(schema.RUN, [*rows, *map(row_of, replay.fold.runs.values())])
+        await tables.copy(self._db, schema.RUN, [*rows, *map(row_of, replay.fold.runs.values())])
         for table, others in tables.others(replay.fold):
-            await self._copy(table, others)
+            await tables.copy(self._db, table, others)
         self._late = replay.late
         return replay.checkpoint
 
     async def _copy_part(self, runs: list[Row], params: list[Row]) -> None:
-        await self._copy(schema.RUN, runs)
+        await tables.copy(self._db, schema.RUN, runs)
         if params:
-            await self._copy(schema.PARAM, params)
-
-    async def _copy(self, table: Table, rows: Iterable[Row]) -> None:
-        await self._db.copy_records_to_table(
-            table.name, schema_name=NEXT, columns=table.names, records=rows, timeout=None
-        )
+            await tables.copy(self._db, schema.PARAM, params)
 
     async def _index_and_carry_over(self, first: int) -> int:
         self._tell("indexing", self._last)
         for ddl in (schema.KEYS_DDL, schema.INDEXES_DDL):
             await self._db.execute(ddl, timeout=None)
         carried_over = await self._carry_over(first)
+        await self._db.execute(schema.ANALYZE, timeout=None)
         await self._db.execute(statement("mend_all"), timeout=None)
         await self._db.execute(statement("fill_tally"), timeout=None)
         await self._db.execute(schema.TALLY_DDL)
@@ -217,7 +215,6 @@ class _Rebuild:
     async def _fold_late(self) -> None:
         for begin in range(0, len(self._late), _LATE_AT_ONCE):
             await fold_in(self._db, self._late[begin : begin + _LATE_AT_ONCE])
-        await self._db.execute("ANALYZE", timeout=None)
 
     async def _catch_up(self, source: Source, checkpoint: Checkpoint) -> Checkpoint:
         """Until the projector would not wait for long."""
@@ -300,7 +297,9 @@ class _Rebuild:
             return Diff()
         await self._make_comparable()
         both_at = min(checkpoint.sequence, (await self._live_checkpoint()).sequence) or checkpoint.sequence
-        row = await self._db.fetchrow(schema.COMPARE, both_at, timeout=None)
+        async with self._db.transaction():
+            await self._db.execute(_IN_ORDER)
+            row = await self._db.fetchrow(schema.COMPARE, both_at, timeout=None)
         assert row is not None
         added, removed, changed, *fields = row.values()
         names = list(row.keys())[3:]

@@ -107,6 +107,7 @@ IDEMPOTENCY: Final = _table("idempotency", "event_id", event_id="text", run_id="
 
 EVENTS: Final = (RUN, PARAM, JOB, SCHEDULE, SLOT, PARKED, IDEMPOTENCY)
 """What events are folded into."""
+ANALYZE: Final = f"ANALYZE {', '.join(table.name for table in EVENTS)}"
 
 
 _DIFFERING: Final = tuple(name for name in RUN.names if name not in ("id", "state"))

@@ -20,6 +20,8 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 LIVE = "history"
 
+_MANY = 100
+"""So many new rows are worth the round trips of a COPY."""
 _ABANDON_S = 0.5
 
 
@@ -66,11 +68,24 @@ async def load_runs(connection: Connection, ids: Iterable[int]) -> dict[int, Run
 
 
 async def write(connection: Connection, fold: Fold) -> None:
-    """Everything that the fold changed."""
-    runs = [row_of(fold.runs[run_id]) for run_id in sorted(fold.changed)]
-    for table, rows in [(schema.RUN, runs), *others(fold)]:
+    """Everything that the fold changed. The runs that it did not know must have no row yet."""
+    new, old = _rows(fold, fold.changed - fold.known), _rows(fold, fold.changed & fold.known)
+    if len(new) > _MANY:
+        await copy(connection, schema.RUN, new)
+    else:
+        await _write(connection, schema.RUN, new)
+    for table, rows in [(schema.RUN, old), *others(fold)]:
         await _write(connection, table, rows)
-    await _mend(connection, runs)
+    await _mend(connection, [*new, *old])
+
+
+def _rows(fold: Fold, ids: Iterable[int]) -> list[Row]:
+    return [row_of(fold.runs[run_id]) for run_id in sorted(ids)]
+
+
+async def copy(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    """Rows of which none is there yet: half the work of writing them, and Postgres takes them while they are made."""
+    await connection.copy_records_to_table(table.name, columns=table.names, records=rows, timeout=None)
 
 
 def others(fold: Fold) -> list[tuple[Table, list[Row]]]:
