@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 TERMINAL = {"completed", "failed", "cancelled"}
 _TRIGGER = re.compile(r"jobs\.trigger\.([A-Z][A-Z0-9_]{0,63})\.([a-z][a-z0-9_-]{0,31})")
@@ -79,29 +79,51 @@ def _life(events: Sequence[Fact], settled: bool) -> list[str]:
 
 
 def _slots(facts: Iterable[Fact]) -> list[str]:
-    """A slot has one event in its job's ledger, and one that fired its trigger right behind it."""
+    """A slot has one event in its job's ledger, and one that fired its trigger right beside it: before it since 0.2."""
     accounts: dict[tuple[str, str], list[str]] = defaultdict(list)
-    fired: tuple[int, str, str] | None = None
     torn: list[str] = []
+    waits: _Half | None = None
     for fact in facts:
-        trigger, slot = _TRIGGER.fullmatch(fact.subject), _SLOT.fullmatch(fact.subject)
-        at = fact.data.get("scheduledFor") or ""
-        if trigger and trigger[2] == "cron" and at:
-            if fired != (fact.sequence - 1, trigger[1], at):
-                torn.append(f"the trigger at {fact.sequence} has no fired slot before it")
-            fired = None
-        elif slot:
-            accounts[slot[1], at].append(f"{slot[2]} at {fact.sequence}")
-        if fired is not None:
-            torn.append(f"the slot fired at {fired[0]} has no trigger behind it")
-        fired = (fact.sequence, slot[1], at) if slot and slot[2] == "fired" else None
-    if fired is not None:
-        torn.append(f"the slot fired at {fired[0]} has no trigger behind it")
+        if slot := _SLOT.fullmatch(fact.subject):
+            accounts[slot[1], fact.data.get("scheduledFor") or ""].append(f"{slot[2]} at {fact.sequence}")
+        half = _half(fact)
+        if waits is not None and half is not None and waits.is_beside(half):
+            waits = None
+            continue
+        if waits is not None:
+            torn.append(str(waits))
+        waits = half
+    if waits is not None:
+        torn.append(str(waits))
     return torn + [
         f"slot {at} of {job} is accounted for {len(ways)} times: {', '.join(ways)}"
         for (job, at), ways in accounts.items()
         if len(ways) != 1
     ]
+
+
+class _Half(NamedTuple):
+    """Of a slot that fired and its trigger."""
+
+    sequence: int
+    what: str
+    job: str
+    at: str
+
+    def is_beside(self, other: "_Half") -> bool:
+        return (self.sequence + 1, self.job, self.at) == (other.sequence, *other[2:]) and self.what != other.what
+
+    def __str__(self) -> str:
+        other = "trigger" if self.what == "slot" else "slot"
+        return f"the {self.what} of {self.at} at {self.sequence} has no {other} beside it"
+
+
+def _half(fact: Fact) -> _Half | None:
+    at = fact.data.get("scheduledFor") or ""
+    trigger, slot = _TRIGGER.fullmatch(fact.subject), _SLOT.fullmatch(fact.subject)
+    if trigger and trigger[2] == "cron" and at:
+        return _Half(fact.sequence, "trigger", trigger[1], at)
+    return _Half(fact.sequence, "slot", slot[1], at) if slot and slot[2] == "fired" else None
 
 
 def _ids(facts: Iterable[Fact]) -> list[str]:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from services.log import accounts as nats_users
 from services.stack import nats_server, postgres_server
 from services.stack.port import find_free
 from services.stack.process import Command, popen_options
+from services.stack.staging import Staging
 
 SERVICES = {
     "crm": nats_users.Service("crm-secret"),
@@ -90,9 +92,22 @@ class Server:
 
 @dataclass
 class NatsServer(Server):
-    """url: without users everybody's; with the shipped users, the one of `user(name)`."""
+    """url: without users everybody's; with the shipped users, the one of `user(name)`. staging: of its batches, as
+    `kronik up` has it."""
 
     passwords: dict[str, str] = field(default_factory=dict)
+    staging: Staging | None = None
+
+    def start(self) -> None:
+        super().start()
+        if self.staging is not None:
+            threading.Thread(target=self._keep_staging, args=(self.staging, self.process), daemon=True).start()
+
+    @staticmethod
+    def _keep_staging(staging: Staging, process: "subprocess.Popen[bytes]") -> None:
+        while process.returncode is None:
+            staging.look()
+            time.sleep(0.02)
 
     def answers(self) -> bool:
         try:
@@ -119,10 +134,15 @@ def nats(*, users: bool = False) -> Iterator[NatsServer]:
         port = find_free()
         accounts = nats_users.accounts(passwords, SERVICES) if users else ""
         config = home / "nats.conf"
-        config.write_text(nats_server.config(port=port, store=home / "store", accounts=accounts))
-        server = NatsServer(nats_server.command(config), port, home / "nats.log", passwords=passwords)
+        store = home / "store"
+        store.mkdir()
+        staging = Staging(store)
+        config.write_text(nats_server.config(port=port, store=store, accounts=accounts))
+        command = nats_server.command(config, staging)
+        server = NatsServer(command, port, home / "nats.log", passwords=passwords, staging=staging)
         with _running(server):
             yield server
+    staging.leave()
 
 
 @dataclass

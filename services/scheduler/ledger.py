@@ -2,7 +2,9 @@
 
 It is one aggregate: whoever appends to it expects its last event to be the one he knows, so of any number of schedulers
 one decides each slot, whatever they decide and however long one of them was stopped with the append in its hands. A
-slot that fires has its trigger behind it in the same atomic batch: neither stands without the other.
+slot that fires has its trigger before it in the same atomic batch: neither stands without the other. Should a power cut
+tear the batch all the same (docs/adr/0013), its beginning is left: a slot's trigger tells that it was handled, while
+`fired` without its run would be a run lost.
 
 What was handled last is the slot of the ledger's last event, unless that lies in a future that never came: a slot that
 was handled before its time, by a clock that has been put back since, is not believed, and comes again.
@@ -133,11 +135,12 @@ class Ledger:
 
 
 def _entries(job: str, position: Position, decisions: Sequence[Decision], token: str) -> list[Entry]:
-    """Only the first of them expects: all the others stand or fall with it."""
+    """Only the first slot expects: all else stands or falls with it."""
     events = [each for decision in decisions for each in _events(job, decision, f"{job}@{iso(decision.slot)}.{token}")]
     expected = Expected(subjects.slots_of(job), position.sequence)
+    guard = 1 if isinstance(decisions[0], Fire) else 0
     return [
-        Entry(subject, event, id, None if place else expected, about=job)
+        Entry(subject, event, id, expected if place == guard else None, about=job)
         for place, (subject, event, id) in enumerate(events)
     ]
 
@@ -146,8 +149,8 @@ def _events(job: str, decision: Decision, id: str) -> list[tuple[str, SlotFired 
     match decision:
         case Fire(slot=slot):
             return [
-                (subjects.slot(job, "fired"), SlotFired(scheduled_for=slot), id),
                 (_cron(job), Triggered(scheduled_for=slot), f"{id}.run"),
+                (subjects.slot(job, "fired"), SlotFired(scheduled_for=slot), id),
             ]
         case Skip(slot=slot, outcome=outcome, reason=reason):
             skipped = SlotSkipped(scheduled_for=slot, outcome=outcome, reason=reason)

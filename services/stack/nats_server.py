@@ -13,6 +13,7 @@ from kronik import KronikError
 
 from services.stack.port import LOOPBACK
 from services.stack.process import Command
+from services.stack.staging import Staging
 
 _CONFIG = """\
 # Written by `kronik up` at every start.
@@ -68,8 +69,10 @@ def routes(password: str, nodes: Sequence[str]) -> str:
     return f"authorization: {json.dumps(authorization)}\nroutes: {json.dumps(addresses)}\n"
 
 
-def command(config_file: Path) -> Command:
-    return Command(name="nats", argv=(binary(), "--config", str(config_file)), death_signal=signal.SIGTERM)
+def command(config_file: Path, staging: Staging | None = None) -> Command:
+    """staging: of the store that the configuration names; None: batches are staged where the server does it."""
+    argv = (binary(), "--config", str(config_file))
+    return Command(name="nats", argv=argv, prepare=staging.prepare if staging else None, death_signal=signal.SIGTERM)
 
 
 async def wait_ready(port: int) -> None:

@@ -43,6 +43,7 @@ from services.stack import (
 )
 from services.stack.children import SANDBOX, SERVICES, Addresses
 from services.stack.log_watch import LogWatch
+from services.stack.staging import Staging
 from services.stack.state import StateDirectory
 from services.stack.supervisor import Supervisor
 
@@ -179,8 +180,10 @@ class _Up:
         self._secrets = credentials.load_secrets(directory)
         self._ports = credentials.load_ports(directory)
         self._addresses = self._choose_addresses()
+        self._staging = Staging(directory.nats)
         self._supervisor = Supervisor(directory, say)
         self._token: str | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     def _choose_addresses(self) -> Addresses:
         config, ports, secrets = self._config, self._ports, self._secrets
@@ -202,15 +205,20 @@ class _Up:
 
     async def run(self) -> None:
         told_to_stop = self._listen_for_signals()
-        watching = asyncio.create_task(LogWatch(self._directory.logs, self._say).run())
+        self._watch(LogWatch(self._directory.logs, self._say).run())
         try:
             await _first_of(self._start(), self._give_up_when_hopeless(), told_to_stop.wait())
             if not told_to_stop.is_set():
                 await told_to_stop.wait()
         finally:
-            watching.cancel()
+            for task in self._watching:
+                task.cancel()
             ready.withdraw(self._directory, self._options.ready_file)
             await self._drain()
+            self._staging.leave()
+
+    def _watch(self, forever: Coroutine[Any, Any, None]) -> None:
+        self._watching.append(asyncio.create_task(forever))
 
     def _listen_for_signals(self) -> asyncio.Event:
         """The first one drains, the second one kills."""
@@ -246,8 +254,9 @@ class _Up:
             nats_server.config(port=self._ports.nats, store=self._directory.nats, accounts=nats_server.INCLUDED)
         )
         bus.embedded(self._directory, self._secrets, self._ports.nats).write()
-        self._supervisor.start(nats_server.command(config_file))
+        self._supervisor.start(nats_server.command(config_file, self._staging))
         await nats_server.wait_ready(self._ports.nats)
+        self._watch(self._staging.keep())
 
     async def _start_postgres(self) -> None:
         if self._config.database_url:

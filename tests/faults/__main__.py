@@ -20,6 +20,7 @@ from tests.faults.nemesis import SOAKS
 MODULES = (
     "test_runner_faults",
     "test_nats_faults",
+    "test_batch_faults",
     "test_cluster_faults",
     "test_failpoints",
     "test_partitions",

@@ -74,21 +74,19 @@ def accounts(facts: Iterable[Fact], job: str) -> dict[datetime, list[str]]:
     """What stands in the ledger of each slot of the job, in stream order; `torn` for one half of a slot that fired and
     its trigger, which the stream must hold one behind the other or not at all."""
     found: dict[datetime, list[str]] = defaultdict(list)
-    unmatched: datetime | None = None
+    asked: datetime | None = None
     for fact in facts:
-        is_trigger = fact.subject == f"jobs.trigger.{job}.cron"
-        if is_trigger and unmatched == _slot(fact):
-            unmatched = None
-            continue
-        if unmatched is not None:
-            found[unmatched].append("torn")
-            unmatched = None
-        if is_trigger:
-            found[_slot(fact)].append("torn")
+        if asked is not None and not (fact.subject == f"jobs.slot.{job}.fired" and _slot(fact) == asked):
+            found[asked].append("torn")
+            asked = None
+        if fact.subject == f"jobs.trigger.{job}.cron":
+            asked = _slot(fact)
         elif fact.subject.startswith(f"jobs.slot.{job}."):
             way = fact.subject.rpartition(".")[2]
-            found[_slot(fact)].append(way)
-            unmatched = _slot(fact) if way == "fired" else None
+            found[_slot(fact)] += [way] if way != "fired" or asked is not None else [way, "torn"]
+            asked = None
+    if asked is not None:
+        found[asked].append("torn")
     return found
 
 

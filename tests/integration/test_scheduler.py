@@ -53,6 +53,19 @@ async def test_a_slot_fires_as_a_cron_trigger_that_names_it(event_log: EventLog,
     assert trigger.data == Triggered(scheduled_for=slot)
 
 
+async def test_a_slot_whose_trigger_alone_is_left_of_a_torn_batch_is_handled(
+    event_log: EventLog, nats_url: str
+) -> None:
+    await define(event_log, JOB)
+    slot = next_minute()
+    await event_log.append(subjects.trigger(JOB, "cron"), Triggered(scheduled_for=slot), id="torn")
+    async with scheduler(nats_url, SetClock(slot)) as running:
+        assert not (await running.scheduler.run_once()).jobs
+        running.clock.advance(MINUTE)
+        assert list((await running.scheduler.run_once()).jobs[0].fired) == [slot + MINUTE]
+    assert await triggers(event_log, JOB) == [slot, slot + MINUTE]
+
+
 async def test_before_the_slot_nothing_happens(event_log: EventLog, nats_url: str) -> None:
     await define(event_log, JOB)
     slot = next_minute()

@@ -212,9 +212,10 @@ def test_however_it_ends_nothing_is_left_and_it_starts_again_as_it_was(home: Pat
     up.finished(run["id"])
     up.reached(up.call("POST", "/api/admin/job-run/trigger", json={"jobType": "NAP"})["id"], "executing")
     for by in (signal.SIGTERM, signal.SIGINT):
-        children = up.children()
+        children, staged = up.children(), _staged(up)
         assert up.stop(by) == 0
         assert by is signal.SIGINT or "waiting for 1 run of NAP, up to 20 s" in "".join(up.output)
+        assert not (staged and staged.exists())
         assert [child for child in children if child.is_running()] == []
         assert not up.ready_file.exists()
         assert not (up.state / "ready.json").exists()
@@ -236,6 +237,12 @@ def test_however_it_ends_nothing_is_left_and_it_starts_again_as_it_was(home: Pat
         assert again.call("GET", f"/api/admin/job-run/{run['id']}")["status"] == "SUCCESS"
 
 
+def _staged(up: Up) -> Path | None:
+    """Where batches are staged in memory; None on a machine without room for that."""
+    link = up.state / "nats" / "jetstream" / "KRONIK" / "streams" / "JOBS" / "batches"
+    return link.readlink() if link.is_symlink() else None
+
+
 def started_as(before: dict[str, Any], home: Path) -> Up:
     up = Up(home).start().wait_ready()
     assert up.ready == before
@@ -244,12 +251,13 @@ def started_as(before: dict[str, Any], home: Path) -> Up:
 
 @pytest.mark.parametrize("name", ["runner", "nats", "postgres"])
 def test_a_child_that_dies_is_started_again_and_it_is_said(up: Up, ops: dict[str, str], name: str) -> None:
-    died = up.child(name)
+    died, staged = up.child(name), _staged(up)
     died.kill()
     up.said(f"{name} was killed by SIGKILL; it is started again", within_s=10)
     run = up.finished(trigger_over_nats(ops, "DAILY_MAINTENANCE"), within_s=60)
     assert run["status"] == "SUCCESS"
     assert up.child(name).pid != died.pid
+    assert _staged(up) == staged
 
 
 def test_existing_servers_are_used_where_they_are_named(home: Path, database_url: str) -> None:

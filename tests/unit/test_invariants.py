@@ -41,8 +41,8 @@ def test_a_good_life_violates_nothing() -> None:
             ],
             "accounted for 2 times",
         ),
-        ([Fact(1, "jobs.trigger.NAP.cron", "", {"scheduledFor": "t"})], "has no fired slot before it"),
-        ([Fact(1, "jobs.slot.NAP.fired", "", {"scheduledFor": "t"})], "has no trigger behind it"),
+        ([Fact(1, "jobs.trigger.NAP.cron", "", {"scheduledFor": "t"})], "has no slot beside it"),
+        ([Fact(1, "jobs.slot.NAP.fired", "", {"scheduledFor": "t"})], "has no trigger beside it"),
     ],
 )
 def test_a_broken_promise_is_found(facts: list[Fact], problem: str) -> None:
