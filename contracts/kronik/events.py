@@ -169,12 +169,17 @@ class RetryPolicy(Event, frozen=True):
     max_wait_ms: Milliseconds
 
 
+Isolation = Literal["none", "process"]
+"""Where an attempt is performed: in its runner's process, or in one of its own."""
+
+
 class JobDefined(Event, frozen=True):
     """A runner knows this job. The newest one per job type holds.
 
     params_schema, result_schema: JSON Schema 2020-12. max_queued: how many of its runs may wait; null: any number.
     confirm: what a person is asked before the job runs by hand, per language; null: nothing.
     descriptions: what the job does, per language; for those that are not there the description says it.
+    isolation: `process` where each attempt is performed in a process of its own. memory_limit: its bytes; null: none.
     """
 
     job_type: str
@@ -191,6 +196,8 @@ class JobDefined(Event, frozen=True):
     when_full: WhenFull = "refuse"
     confirm: Text | None = None
     descriptions: Text = {}
+    isolation: Isolation = "none"
+    memory_limit: int | None = None
 
 
 class Pause(Event, frozen=True, omit_defaults=True):

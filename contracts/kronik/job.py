@@ -7,12 +7,13 @@ import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
 from kronik.context import RunContext
 from kronik.errors import InvalidJob, InvalidName
+from kronik.events import Isolation
 from kronik.retry import LONGEST, Retry
 from kronik.schedule import QUEUE_LIMIT, Cron, WhenFull
 from kronik.show import Show, Text
@@ -27,7 +28,6 @@ class NoParams(Params, frozen=True):
     """The params of a job that takes none."""
 
 
-Isolation = Literal["none", "process"]
 JobFunction = Callable[[RunContext, Any], Awaitable[Any]] | Callable[[RunContext, Any], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -22,7 +22,8 @@ def jobs_command(*, json: terminal.AsJson = False) -> int:
 
 
 def _table(jobs: list[dict[str, Any]]) -> Table:
-    table = terminal.table("Job", "Schedule", "Next", "Last run", "Runners", "What it does", right=("Runners",))
+    headings = ("Job", "Schedule", "Next", "Last run", "Runners", "Runs in", "What it does")
+    table = terminal.table(*headings, right=("Runners",))
     for job in jobs:
         last = job["lastRun"]
         table.add_row(
@@ -31,6 +32,7 @@ def _table(jobs: list[dict[str, Any]]) -> Table:
             _next(job),
             terminal.status_text(last["status"]) if last else "–",
             str(len(job["runners"])) if job["runners"] else Text("nobody", style="yellow"),
+            "own process" if job["isolation"] == "process" else "runner",
             terminal.cut(job["description"].partition("\n")[0]),
         )
     return table

@@ -134,6 +134,8 @@ def definition(job: Job) -> JobDefined:
         max_queued=job.max_queued,
         when_full=job.when_full,
         confirm=job.confirm,
+        isolation=job.isolation,
+        memory_limit=job.memory_limit,
         descriptions=job.descriptions,
     )
 

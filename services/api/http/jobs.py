@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from kronik import in_force
-from kronik.events import Pause, RetryPolicy, Schedule, ScheduleChanged
+from kronik.events import Isolation, Pause, RetryPolicy, Schedule, ScheduleChanged
 from kronik.schedule import WhenFull
 from kronik.show import Show, Text
 from litestar import Controller, Response, get, post
@@ -47,7 +47,8 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     comes_from: of each field that an admin can change, `code` or who gave it. changed_by: who changed the job last.
     pause: who paused it, why and until when; null: it is not paused. retired: out of use until it is announced again.
     max_queued: how many of its runs may wait; null: any number. confirm: what a person is asked before it runs by hand,
-    per language; null: nothing. next_slots: the next five that will fire.
+    per language; null: nothing. next_slots: the next five that will fire. isolation: `process` where each attempt has a
+    process of its own. memory_limit: its bytes, children included; null: none.
     names: of the accounts that are mentioned here: `{"ADMIN:1": "anna"}`.
     runners: who serves it now, since when, and whether with the definition that is in force; empty: nobody.
     """
@@ -61,6 +62,8 @@ class JobView(Struct, frozen=True, kw_only=True, rename="camel"):
     timeout_ms: int
     retry: RetryPolicy
     concurrency: int
+    isolation: Isolation
+    memory_limit: int | None
     schedule: Schedule | None
     schedule_in_words: Text
     comes_from: dict[str, str]
@@ -222,6 +225,8 @@ def _view(past: History, job: DefinedJob, last_run: NamedRun | None, names: dict
         timeout_ms=definition.timeout_ms,
         retry=definition.retry,
         concurrency=definition.concurrency,
+        isolation=definition.isolation,
+        memory_limit=definition.memory_limit,
         schedule=job.schedule,
         schedule_in_words={"da": in_words(job.schedule, "da"), "en": in_words(job.schedule, "en")},
         comes_from=in_force.came_from(change),

@@ -118,9 +118,19 @@ def _policies(job: DefinedJob, voice: Voice) -> Iterable[Policy]:
     yield of(voice.text("Timeout"), voice.span(definition.timeout_ms))
     yield of(voice.text("Attempts"), _retry(definition, voice))
     yield of(voice.text("At the same time"), voice.number(definition.concurrency))
+    yield of(voice.text("Each attempt"), _place(definition, voice))
     limit = in_force.queue_limit(definition, job.change)
     if limit:
         yield of(voice.text("May wait"), voice.number(limit.runs), "maxQueued")
+
+
+def _place(definition: JobDefined, voice: Voice) -> str:
+    if definition.isolation == "none":
+        return voice.text("in the runner's process")
+    if definition.memory_limit is None:
+        return voice.text("in a process of its own")
+    mebibytes = voice.number(definition.memory_limit // 2**20)
+    return voice.text("in a process of its own, of at most %(n)s MiB", n=mebibytes)
 
 
 def _retry(definition: JobDefined, voice: Voice) -> str:
