@@ -31,7 +31,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "jobType": {"examples": ["HEYNABO_IMPORT"], "description": "Only of this job", "schema": _TEXT, "items": _TEXT},
     "traceparent": {"examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]},
     "Idempotency-Key": {"examples": ["import-2026-11-27"]},
-    "id": {"examples": [4711], "items": _RUN_ID},
+    "id": {"examples": [4711, "c0ffee" * 10 + "feed"], "items": _RUN_ID},
 }
 """By name, what their declarations leave out."""
 
