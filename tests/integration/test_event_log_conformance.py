@@ -1,18 +1,20 @@
-"""One suite for the event log on a real nats-server and on a stream in memory, which the model (tests/model) relies on.
+"""One suite for the event log on a real nats-server, on the shipped cluster of three, and on a stream in memory, which
+the model (tests/model) relies on.
 
 The log under test is reached through a network that loses answers and goes away; `near` is another writer that is
 spared all of that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
-from kronik import codec
+from kronik import codec, subjects
 from kronik.events import (
     AnyEvent,
     CancelRequested,
@@ -31,13 +33,15 @@ from services.infra.clock import SystemClock
 from services.log import append as module
 from services.log import committer
 from services.log import connection as nats_connection
+from services.log.accounts import ADMINISTRATOR
 from services.log.append import Appended, Conflict, Entry, EventLog, Expected, LogUnavailable, TooLarge
 from services.log.committer import expecting
 from services.log.provision import provision
 from services.log.stored import UNEXPECTED
-from tests import servers
+from tests import servers, shipped
 from tests.model.memory_log import Fate, MemoryLog, MemoryStream, Publish, Read
 from tests.proxy import Proxy, proxy
+from tests.shipped import NODES, Cluster
 
 TRIGGER = "jobs.trigger.NAP.crm"
 AT = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -135,16 +139,43 @@ class InMemory:
 @asynccontextmanager
 async def real() -> AsyncIterator[Real]:
     with servers.nats() as server:
-        async with proxy(server.port) as network:
-            near = await nats_connection.connect(server.url, "near")
-            await provision(near, replicas=1)
-            far = await nats_connection.connect(network.url, "far")
-            try:
-                clock = SystemClock()
-                yield Real(EventLog(far, clock, "/kronik/test"), EventLog(near, clock, "/kronik/near"), network)
-            finally:
-                await nats_connection.close(far)
-                await nats_connection.close(near)
+        near = await nats_connection.connect(server.url, "near")
+        await provision(near, replicas=1)
+        async with _on(near, server.port, server.url) as stage:
+            yield stage
+
+
+@asynccontextmanager
+async def replicated(cluster: Cluster) -> AsyncIterator[Real]:
+    """A new stream in three copies, through the node that leads it: that one answers reads itself, and never lags."""
+    admin = await nats_connection.connect(cluster.url(ADMINISTRATOR), "admin")
+    await provision(admin, replicas=3)
+    await admin.jetstream().delete_stream(subjects.STREAM)
+    await provision(admin, replicas=3)
+    info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.{subjects.STREAM}", timeout=5)).data)
+    await nats_connection.close(admin)
+    leader = cluster.servers[NODES.index(info["cluster"]["leader"])]
+    url = leader.user(ADMINISTRATOR)
+    async with _on(await nats_connection.connect(url, "near"), leader.port, url) as stage:
+        yield stage
+
+
+@asynccontextmanager
+async def _on(near: Client, port: int, url: str) -> AsyncIterator[Real]:
+    async with proxy(port) as network:
+        far = await nats_connection.connect(url.replace(f":{port}", f":{network.port}"), "far")
+        try:
+            clock = SystemClock()
+            yield Real(EventLog(far, clock, "/kronik/test"), EventLog(near, clock, "/kronik/near"), network)
+        finally:
+            await nats_connection.close(far)
+            await nats_connection.close(near)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with shipped.cluster() as made:
+        yield made
 
 
 @pytest.fixture
@@ -154,10 +185,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(committer, "_ANSWER_WITHIN_S", 0.5)
 
 
-@pytest.fixture(params=["nats-server", "memory"])
+@pytest.fixture(params=["nats-server", "three nodes", "memory"])
 async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     if request.param == "memory":
         yield InMemory()
+    elif request.param == "three nodes":
+        async with replicated(request.getfixturevalue("cluster")) as made:
+            yield made
     else:
         async with real() as made:
             yield made
@@ -391,10 +425,12 @@ async def test_a_unit_that_expects_of_two_aggregates_falls_with_either(stage: St
 
 
 async def test_who_appends_at_the_same_moment_gets_each_his_own_answer(stage: Stage) -> None:
-    """Enough of them to go out as one batch, with a loser, a repeat and two of one run among them."""
+    """Enough of them to go out as one batch, with a loser, a repeat, two of one run and a taken id among them."""
     runs = [await new_run(stage) for _ in range(40)]
     await stage.near.append_to_run(runs[7], CancelRequested(by="ADMIN:7"), by="near")
     await stage.near.append_to_run(runs[9], STARTED, by="host-1")
+    taken = await stage.near.append(TRIGGER, Triggered(), id="t5")
+    assert isinstance(taken, Appended)
     answers = await asyncio.gather(
         *(stage.log.append_to_run(run, STARTED, by="host-1") for run in runs),
         stage.log.append_to_run(runs[11], STARTED, by="host-2"),
@@ -402,6 +438,7 @@ async def test_who_appends_at_the_same_moment_gets_each_his_own_answer(stage: St
     )
     lost = [place for place, answer in enumerate(answers) if isinstance(answer, Conflict)]
     assert lost in ([7, 11], [7, 40])
+    assert answers[46] == Appended(taken.sequence, duplicate=True)
     started = [await read(stage.near, run) for run in runs]
     assert [place for place, run in enumerate(started) if run.phase == "queued"] == [7]
     for place, run in enumerate(started):
