@@ -73,7 +73,8 @@ async def _fire_all(log: EventLog) -> list[tuple[Appended, ...] | Conflict]:
 
 
 def _killed_at(server: NatsServer, write: int) -> "subprocess.Popen[str]":
-    """The server gets a SIGKILL within its n-th write to the stream's block of messages."""
+    """The server gets a SIGKILL within a thread's n-th write to the stream's block of messages. Up to eight threads
+    take turns at the sixty."""
     if shutil.which("strace") is None:
         assert "KRONIK_REQUIRE_TOOLS" not in os.environ, "strace must be there: KRONIK_REQUIRE_TOOLS is set"
         pytest.skip("no strace")
@@ -87,7 +88,7 @@ def _killed_at(server: NatsServer, write: int) -> "subprocess.Popen[str]":
 
 
 async def _torn(server: NatsServer, log: EventLog, write: int) -> None:
-    """The server dies within this write of the batch, and nobody hears of the batch."""
+    """The server dies while it writes the batch, and nobody hears of it. write: see _killed_at."""
     with _killed_at(server, write) as tracing:
         firing = asyncio.create_task(_fire_all(log))
         assert server.process is not None
@@ -97,7 +98,7 @@ async def _torn(server: NatsServer, log: EventLog, write: int) -> None:
     assert len(list(_link(server).iterdir())) == 1
 
 
-@pytest.mark.parametrize("write", [2, 32, 60])
+@pytest.mark.parametrize("write", [2, 4, 7])
 async def test_a_batch_that_the_server_was_killed_in_is_completed_when_it_starts(
     server: NatsServer, log: EventLog, write: int
 ) -> None:
@@ -112,12 +113,12 @@ async def test_over_a_power_cut_the_beginning_of_a_batch_may_stand_and_holds_no_
     server: NatsServer, log: EventLog
 ) -> None:
     """None of it was acknowledged. What goes with the memory is what the server would complete it from."""
-    await _torn(server, log, write=32)
+    await _torn(server, log, write=6)
     shutil.rmtree(_link(server).readlink())
     server.start()
     stored = await _stored(log)
+    assert 5 <= len(stored) < len(WHOLE)
     assert stored == WHOLE[: len(stored)]
-    assert len(stored) in (31, 32)  # with or without the write that it died in
 
 
 async def _stored(log: EventLog) -> list[str]:
