@@ -56,10 +56,11 @@ _anything: Final = msgspec.json.Decoder()
 _data: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     name: msgspec.json.Decoder(event) for event, name in TYPE_OF.items()
 }
-_run_envelopes: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    token: msgspec.json.Decoder(envelope_of(event, TYPE_OF[event])) for event, token in RUN_EVENT_NAME.items()
+_envelopes_of: Final[dict[type, msgspec.json.Decoder[Any]]] = {
+    event: msgspec.json.Decoder(envelope_of(event, name)) for event, name in TYPE_OF.items()
 }
-_trigger_envelopes: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(envelope_of(Triggered, TYPE_OF[Triggered]))
+_run_envelopes: Final = {token: _envelopes_of[event] for event, token in RUN_EVENT_NAME.items()}
+_trigger_envelopes: Final = _envelopes_of[Triggered]
 _instants: Final[dict[type, str]] = {
     Triggered: "scheduled_for",
     Retrying: "retry_at",
@@ -103,8 +104,7 @@ def encode(
             data=data,
         )
         body = _encoder.encode(envelope)
-        _envelopes.decode(body)
-        _data[name].decode(data)
+        _envelopes_of[type(event)].decode(body)
     except (msgspec.MsgspecError, RecursionError, TypeError, ValueError, OverflowError) as error:
         raise InvalidEvent(f"{type(event).__name__} can't be written as JSON: {clean(str(error), 300)}") from error
     if is_too_deep(body):

@@ -145,7 +145,7 @@ class Committer:
         messages = size = 0
         while self._waiting:
             waiting = self._waiting.popleft()
-            bytes_, own = sum(len(each.body) for each in waiting.unit), _aggregates(waiting.unit)
+            bytes_, own = sum([len(each.body) for each in waiting.unit]), _aggregates(waiting.unit)
             full = taken and (messages + len(waiting.unit) > _BATCH or size + bytes_ > _BATCH_BYTES)
             if full or not aggregates.isdisjoint(own):
                 left.append(waiting)
@@ -192,9 +192,11 @@ class Committer:
                 await self._divide(group[:half])
                 await self._divide(group[half:])
             case Stored():
-                rest = iter(answer.sequences)
+                begin = 0
                 for waiting in group:
-                    _tell(waiting, Stored(tuple(next(rest) for _ in waiting.unit)))
+                    end = begin + len(waiting.unit)
+                    _tell(waiting, Stored(answer.sequences[begin:end]))
+                    begin = end
             case _:
                 for waiting in group:
                     _tell(waiting, answer)

@@ -22,7 +22,9 @@ def publication(subject: str, body: bytes, headers: Mapping[str, str] | None = N
     to = f"{subject} {reply}" if reply else subject
     if headers is None:
         return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(body), body)
-    block = "".join([f"{name}: {value.translate(_LINE_ENDS)}\r\n" for name, value in headers.items()])
+    block = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not block.count("\r") == block.count("\n") == len(headers):
+        block = "".join([f"{name}: {value.translate(_LINE_ENDS)}\r\n" for name, value in headers.items()])
     head = f"NATS/1.0\r\n{block}\r\n".encode()
     return b"HPUB %b %d %d\r\n%b%b\r\n" % (to.encode(), len(head), len(head) + len(body), head, body)
 

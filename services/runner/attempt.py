@@ -248,7 +248,7 @@ class Attempts:
         try:
             if job.isolation == "process" or self.suspects.includes(holding.run):
                 return await self.isolation.perform(job, given, context, holding.stop, self.grace_s)
-            with self.commons.borrowed():
+            with self.commons:
                 return await perform(job, given, context, holding.stop, self.threads, self.grace_s)
         finally:
             await publish_last_lines(self.log.connection, context)

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,17 +74,15 @@ class Commons:
         self._under_way = 0
         self._due = False
 
-    @contextlib.contextmanager
-    def borrowed(self) -> Iterator[None]:
-        """While an attempt is under way. In the runner's thread alone."""
+    def __enter__(self) -> None:
+        """While an attempt is under way they are borrowed. In the runner's thread alone."""
         self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if not self._due:
-                self._due = True
-                asyncio.get_running_loop().call_soon(self._put_back)
+
+    def __exit__(self, *_: object) -> None:
+        self._under_way -= 1
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._put_back)
 
     def _put_back(self) -> None:
         self._due = False

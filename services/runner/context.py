@@ -56,17 +56,25 @@ class Context:
         self.warning_count = 0
         self.saw_its_end = False
         self.exited: Callable[[SystemExit | KeyboardInterrupt], object] = _nobody_asks
-        self._lines = Lines()
+        self._says = False
         self._written: dict[str, str] = {}
         self._room = WARNINGS_ROOM
         self._told_to_stop = False
         self._progress: bytes | None = None
-        self.publishing = asyncio.Lock()
 
     @property
     def log(self) -> "RunLog":
         """Made when it is asked for: kept here it would be a circle, and every run a case for the garbage collector."""
         return RunLog(self)
+
+    @cached_property
+    def _lines(self) -> "Lines":
+        """Made with the first of them: most attempts say nothing, and are the half of it without."""
+        return Lines()
+
+    @cached_property
+    def publishing(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     @cached_property
     def logger(self) -> structlog.typing.FilteringBoundLogger:
@@ -106,6 +114,7 @@ class Context:
         """One line of the run's log."""
         shown = {text_of(name, 100): text_of(value, 2_000) for name, value in _first(fields) if value is not None}
         event = text_of(event, 2_000)
+        self._says = True
         line = {**self._origin(), "level": level, "event": event, "fields": shown}
         if self._lines.add(_encoded(line)):
             # The job's fields stay together: a name among them must not take the place of the run's id or of the text.
@@ -124,7 +133,7 @@ class Context:
     @property
     def is_silent(self) -> bool:
         """Whether nothing waits to be published, nor ever did: as with most."""
-        return not (self._lines.count or self._written or self._progress)
+        return not (self._says or self._written or self._progress)
 
     def take_lines(self) -> list[bytes]:
         """What was said since the last call, the newest progress last."""

@@ -6,9 +6,8 @@ stop or to furnish anew, or another's task its to cancel.
 """
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NoReturn, Protocol, cast
 
@@ -42,14 +41,16 @@ def refuse_in_jobs() -> None:
     os._exit = exit_unless_in_a_job
 
 
-@contextlib.contextmanager
-def only_here() -> Iterator[None]:
+class OnlyHere:
     """A child that a job forked and that comes back out of the job ends: it has the runner's sockets in its hands."""
-    pid = os.getpid()
-    try:
-        yield
-    finally:
-        if os.getpid() != pid:
+
+    __slots__ = ("_pid",)
+
+    def __enter__(self) -> None:
+        self._pid = os.getpid()
+
+    def __exit__(self, *_: object) -> None:
+        if os.getpid() != self._pid:
             end_process(0)
 
 

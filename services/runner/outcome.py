@@ -30,6 +30,9 @@ class Returned(Struct, frozen=True, tag=True):
     result: dict[str, Any] | None
 
 
+_NOTHING = Returned(None)
+
+
 class Raised(Struct, frozen=True, tag=True):
     """permanent: trying again would not help."""
 
@@ -144,6 +147,8 @@ def _is_ours(filename: str) -> bool:
 
 def as_result(value: object) -> Returned | Raised:
     """The job's return value as a JSON object. One that can't be is the job's defect: no retry would mend it."""
+    if value is None:
+        return _NOTHING
     try:
         encoded = msgspec.json.encode(value)
         plain = msgspec.json.decode(encoded)

@@ -9,8 +9,10 @@ import asyncio
 import contextvars
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 from kronik import Job, Params
+from kronik.job import JobFunction
 
 from services.runner import exits
 from services.runner.context import Context
@@ -74,10 +76,10 @@ async def perform(
 
 
 async def _call(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Outcome:
-    if not inspect.iscoroutinefunction(job.function):
+    if not _is_coroutine_function(job.function):
         return await _in_thread(job, params, context, threads)
     try:
-        with exits.only_here():
+        with exits.OnlyHere():
             return as_result(await job.function(context, params))
     except asyncio.CancelledError:
         context.saw_its_end = True
@@ -86,12 +88,17 @@ async def _call(job: Job, params: Params, context: Context, threads: ThreadPoolE
         return _raised(job, error)
 
 
+@lru_cache
+def _is_coroutine_function(function: JobFunction) -> bool:
+    return inspect.iscoroutinefunction(function)
+
+
 async def _in_thread(job: Job, params: Params, context: Context, threads: ThreadPoolExecutor) -> Outcome:
     """A thread can't be cancelled, so the task lasts as long as the thread does."""
 
     def call() -> Outcome:
         try:
-            with exits.only_here():
+            with exits.OnlyHere():
                 return as_result(job.function(context, params))
         except BaseException as error:
             return _raised(job, error)

@@ -211,7 +211,7 @@ class Runner:
             suspects=Suspects(),
             others_take=_nobody,
             replace_me=asyncio.Event(),
-            commons=SimpleNamespace(borrowed=contextlib.nullcontext),
+            commons=contextlib.nullcontext(),
         )
         for task in self.tasks:
             task.drop()

@@ -57,7 +57,7 @@ def own_place(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.parametrize(("read", "change"), CHANGES)
 async def test_what_an_attempt_changed_is_put_back(read: Callable[[], Any], change: Callable[[], object]) -> None:
     before, commons = read(), Commons()
-    with commons.borrowed():
+    with commons:
         change()
     await asyncio.sleep(0)
     assert read() == before
@@ -65,10 +65,9 @@ async def test_what_an_attempt_changed_is_put_back(read: Callable[[], Any], chan
 
 async def test_what_a_neighbour_may_be_using_is_put_back_behind_it() -> None:
     commons, before = Commons(), Path.cwd()
-    neighbour = commons.borrowed()
-    with neighbour:
+    with commons:
         os.chdir("/")
-        with commons.borrowed():
+        with commons:
             logging.disable()
         await asyncio.sleep(0)
         assert (Path.cwd(), logging.root.manager.disable) == (Path("/"), 0)
