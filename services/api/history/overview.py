@@ -66,7 +66,7 @@ async def recent(pool: Pool, limit: int = 30, moment: Moment | None = None) -> d
     """The last runs of every job, oldest first."""
     if moment:
         return _by_job(map(_bar, await queries.newest_by_job(pool, limit, moment)))
-    return _by_job(Bar(**row) for row in await pool.fetch(statement("recent"), limit))
+    return _by_job(Bar(*row) for row in await pool.fetch(statement("recent"), limit))
 
 
 WINDOW: Final = 150
@@ -80,14 +80,14 @@ async def window(
     if moment:
         runs = await queries.newest_by_job(pool, limit, moment)
         return _by_job(_bar(run) for run in runs if run.started_at >= since)
-    return _by_job(Bar(**row) for row in await pool.fetch(statement("window"), since, limit))
+    return _by_job(Bar(*row) for row in await pool.fetch(statement("window"), since, limit))
 
 
 async def failures(pool: Pool, since: datetime, limit: int = 200, moment: Moment | None = None) -> list[Failure]:
     """Runs that failed and were not cancelled, newest first; of each job up to `limit`."""
     if moment:
         return await _failures_then(pool, since, limit, moment)
-    return [Failure(**row) for row in await pool.fetch(statement("failures"), since, limit)]
+    return [Failure(*row) for row in await pool.fetch(statement("failures"), since, limit)]
 
 
 async def _failures_then(pool: Pool, since: datetime, limit: int, moment: Moment) -> list[Failure]:

@@ -41,10 +41,8 @@ async def journal(request: Asked, past: NamedDependency[History], as_of: AsOf = 
     stopped, works = await overview.cancelled(pool, _SHOWN, moment), await bulk.newest(pool, until=until)
     sign_ins = await store.sign_ins(pool, _SHOWN, until) if request.user.may("admin") else []
     batches = [batch for runs in asked for batch in views.batches(runs, works, all_read=len(runs) < _READ)]
-    entries = views.entries(batches, stopped, changed, works, sign_ins, definitions, voice)
-    return render(
-        request, "journal.html", voice, tab="journal", then=then, scrubs=True, entries=entries[:_SHOWN], days=_DAYS
-    )
+    entries = views.entries(batches, stopped, changed, works, sign_ins, definitions, voice, _SHOWN)
+    return render(request, "journal.html", voice, tab="journal", then=then, scrubs=True, entries=entries, days=_DAYS)
 
 
 routes: list[Any] = [journal]

@@ -3,7 +3,7 @@
 Coordinates have two decimals, so that a chart that did not change stays the same node.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Final
@@ -18,6 +18,8 @@ from services.words.voice import Voice
 
 BARS: Final = 30
 _STEP, _WIDE, _BASE, _TALL, _BELOW = 7, 5, 30, 26, 8
+_NARROWEST: Final = 0.15
+"""Of a run on a lane, in per cent."""
 
 
 class Column(Struct, frozen=True):
@@ -148,7 +150,12 @@ class Span(Struct, frozen=True):
 
     def at(self, instant: datetime) -> float:
         """In per cent of the width."""
-        return round(100 * ((instant - self.since) / (self.until - self.since)), 2)
+        return self.places()(instant)
+
+    def places(self) -> Callable[[datetime], float]:
+        """The same for thousands."""
+        since, percent = self.since, 100 / (self.until - self.since).total_seconds()
+        return lambda instant: round((instant - since).total_seconds() * percent, 2)
 
 
 def span(since: datetime, now: datetime) -> Span:
@@ -178,30 +185,28 @@ def lane(
         job_type=job_type,
         title=title,
         earlier=earlier,
-        blocks=tuple(_merged(_block(bar, over) for bar in bars)),
+        blocks=tuple(_blocks(bars, over)),
         rings=tuple((x, why) for x, why in rings.items() if x >= 0),
         dots=tuple(over.at(one) for one in coming if one <= over.until),
         label=f"{title}: {said}",
     )
 
 
-def _merged(blocks: Iterable[Block]) -> list[Block]:
-    """Runs that would be drawn over each other, of one outcome, are one block."""
-    found: list[Block] = []
-    for block in blocks:
-        last = found[-1] if found else None
-        if last and last.kind == block.kind and block.x <= last.x + last.width:
-            end = max(last.x + last.width, block.x + block.width)
-            found[-1] = Block(last.kind, last.x, round(end - last.x, 2))
-        else:
-            found.append(block)
-    return found
-
-
-def _block(bar: Bar, over: Span) -> Block:
-    start = max(0.0, over.at(bar.started_at))
-    end = over.at(bar.completed_at or over.now)
-    return Block(kind_of(bar), start, round(max(0.15, end - start), 2))
+def _blocks(bars: Iterable[Bar], over: Span) -> list[Block]:
+    """Runs that would be drawn over each other, of one outcome, are one block. A page has thousands of runs."""
+    drawn: list[tuple[Kind, float, float]] = []
+    at = over.places()
+    last: Kind | None = None
+    last_start = last_end = 0.0
+    for bar in bars:
+        kind, start = kind_of(bar), max(0.0, at(bar.started_at))
+        end = max(start + _NARROWEST, at(bar.completed_at or over.now))
+        if kind == last and start <= last_end:
+            start, end = last_start, max(last_end, end)
+            drawn.pop()
+        drawn.append((kind, start, end))
+        last, last_start, last_end = kind, start, end
+    return [Block(kind, start, round(end - start, 2)) for kind, start, end in drawn]
 
 
 _BESIDE_NOW: Final = 11

@@ -1,7 +1,8 @@
 """What people did, newest first. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from kronik.events import JobDefined
@@ -29,7 +30,6 @@ class Entry(Struct, frozen=True):
     text: str
     detail: str
     href: str
-    instant: datetime
 
 
 class Batch(Struct, frozen=True):
@@ -64,15 +64,18 @@ def entries(
     sign_ins: Sequence[SignIn],
     definitions: Mapping[str, JobDefined],
     voice: Voice,
+    limit: int = 100,
 ) -> list[Entry]:
-    every = [
-        *(_of_batch(one, definitions, voice) for one in asked),
-        *(_of_stopped(one, definitions, voice) for one in stopped),
-        *(_of_sign_in(one, voice) for one in sign_ins),
-        *(_of_change(one, definitions, voice) for one in changed),
-        *(_of_bulk(one, voice) for one in works),
+    """The newest, in words; those alone are put into words."""
+    every: list[tuple[datetime, Callable[[], Entry]]] = [
+        *((one.runs[-1].triggered_at, partial(_of_batch, one, definitions, voice)) for one in asked),
+        *((one.completed_at, partial(_of_stopped, one, definitions, voice)) for one in stopped),
+        *((one.signed_in_at, partial(_of_sign_in, one, voice)) for one in sign_ins),
+        *((one.changed_at, partial(_of_change, one, definitions, voice)) for one in changed),
+        *((one.asked_at, partial(_of_bulk, one, voice)) for one in works),
     ]
-    return sorted(every, key=lambda entry: entry.instant, reverse=True)
+    every.sort(key=lambda one: one[0], reverse=True)
+    return [told() for _, told in every[:limit]]
 
 
 def _of_batch(batch: Batch, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
@@ -86,7 +89,7 @@ def _of_batch(batch: Batch, definitions: Mapping[str, JobDefined], voice: Voice)
         text = voice.text("ran %(job)s", job=named)
         if last.rerun_of:
             text = voice.text("ran %(job)s again: run %(id)d", job=named, id=last.rerun_of)
-        return Entry(when, who, text, "", f"/admin/system/run/{last.id}", last.triggered_at)
+        return Entry(when, who, text, "", f"/admin/system/run/{last.id}")
     times = voice.number(len(batch.runs))
     text = (
         voice.text("ran %(job)s again, %(n)s runs", job=named, n=times)
@@ -98,7 +101,7 @@ def _of_batch(batch: Batch, definitions: Mapping[str, JobDefined], voice: Voice)
     same_day = voice.day(first.triggered_at) == voice.day(last.triggered_at)
     end = voice.clock(last.triggered_at) if same_day else voice.moment(last.triggered_at, seconds=True)
     span = f"{voice.moment(first.triggered_at, seconds=True)} – {end}"
-    return Entry(when, who, text, span, _where(first, last), last.triggered_at)
+    return Entry(when, who, text, span, _where(first, last))
 
 
 def _where(first: JobRun, last: JobRun) -> str:
@@ -112,19 +115,19 @@ def _of_stopped(one: Stopped, definitions: Mapping[str, JobDefined], voice: Voic
     named = title(one.job_type, definitions.get(one.job_type), voice)
     text, href = voice.text("cancelled run %(id)d of %(job)s", id=one.id, job=named), f"/admin/system/run/{one.id}"
     when = voice.when(one.completed_at, seconds=True)
-    return Entry(when, voice.who(one.cancelled_by), text, "", href, one.completed_at)
+    return Entry(when, voice.who(one.cancelled_by), text, "", href)
 
 
 def _of_sign_in(one: SignIn, voice: Voice) -> Entry:
     when, text = voice.when(one.signed_in_at, seconds=True), voice.text("signed in with a link")
-    return Entry(when, one.account, text, place(one.address, one.agent), "/admin/system/access", one.signed_in_at)
+    return Entry(when, one.account, text, place(one.address, one.agent), "/admin/system/access")
 
 
 def _of_change(one: Changed, definitions: Mapping[str, JobDefined], voice: Voice) -> Entry:
     told = events.told(one.change, voice)
     text = f"{title(one.job_type, definitions.get(one.job_type), voice)}: {told.text}"
     when, href = voice.when(one.changed_at, seconds=True), f"/admin/system/job/{one.job_type}"
-    return Entry(when, voice.who(one.change.by), text, told.detail, href, one.changed_at)
+    return Entry(when, voice.who(one.change.by), text, told.detail, href)
 
 
 def _of_bulk(one: Bulk, voice: Voice) -> Entry:
@@ -134,4 +137,4 @@ def _of_bulk(one: Bulk, voice: Voice) -> Entry:
         else voice.count("cancelled %(n)d run", "cancelled %(n)d runs", one.done)
     )
     href = f"/admin/system/bulk/{one.id}"
-    return Entry(voice.when(one.asked_at, seconds=True), voice.who(one.asked_by), text, "", href, one.asked_at)
+    return Entry(voice.when(one.asked_at, seconds=True), voice.who(one.asked_by), text, "", href)
