@@ -122,7 +122,13 @@ class EventReader:
         self._cut = self._cut or not (headers or body)
 
     def on_chunk(self, chunk: bytes, begin: int) -> int:
-        return frames.take_known(chunk, begin, self._sid, self._take)
+        before = len(self._buffer)
+        end = frames.take_known(chunk, begin, self._sid, self._last_delivery, self._buffer)
+        if end > begin:
+            self._last_delivery += len(self._buffer) - before
+            self._bytes += end - begin
+            self._arrived.set()
+        return end
 
     async def on_status(self, message: Msg) -> None:
         self._said.append(status(message))
@@ -139,7 +145,7 @@ class EventReader:
 
     def _take(self, stored: Stored, delivery: int) -> None:
         """Nothing from the first gap on; what came before it is still good."""
-        if self._skipped is None and delivery == self._last_delivery + 1:
+        if delivery == self._last_delivery + 1:
             self._last_delivery = delivery
             self._buffer.append(stored)
             self._bytes += len(stored.body)

@@ -5,12 +5,12 @@ and that no other header stands there. Whatever looks otherwise is taken apart w
 """
 
 import re
-from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from kronik import subjects
 
-from services.log.stored import Stored, time_of
+from services.log.stored import EPOCH, Stored
 
 _FRAME: Final = re.compile(
     rb"HMSG (jobs\.(?:run\.(%(job)b)\.([1-9][0-9]{0,17})\.(%(event)b)|trigger\.%(job)b\.%(origin)b))"
@@ -28,21 +28,21 @@ _FRAME: Final = re.compile(
 )
 
 
-def take_known(chunk: bytes, begin: int, sid: bytes, take: Callable[[Stored, int], None]) -> int:
-    """Hand on the deliveries of this subscription that stand here one behind the other, as long as they are known and
-    whole: each message, and which of the consumer's deliveries it is. Where the next one begins.
+def take_known(chunk: bytes, begin: int, sid: bytes, last: int, into: list[Stored]) -> int:
+    """Append the deliveries of this subscription that stand here one behind the other, as long as they are known, whole
+    and in order. last: the number of the delivery before them. Where the next message begins.
     """
     while found := _FRAME.match(chunk, begin):
         subject, job_type, run_id, event, to, sequence, delivery, stamp, behind, headers, size, msg_id = found.groups()
+        last += 1
         body, length = found.end(), int(headers)
         end = body + int(size) - length
-        if to != sid or length != body - found.end(11) - 2 or len(chunk) < end + 2:
+        told_alike = to == sid and length == body - found.end(11) - 2 and int(delivery) == last
+        if not told_alike or len(chunk) < end + 2:
             break
         run = subjects.RunSubject(job_type.decode(), int(run_id), event.decode()) if job_type else None
-        told = None if msg_id is None else msg_id.decode()
-        stored = Stored(
-            int(sequence), subject.decode(), time_of(int(stamp)), chunk[body:end], told, int(behind), run=run
-        )
-        take(stored, int(delivery))
+        id = None if msg_id is None else msg_id.decode()
+        time = EPOCH + timedelta(0, 0, int(stamp) // 1000)
+        into.append(Stored(int(sequence), subject.decode(), time, chunk[body:end], id, int(behind), None, None, run))
         begin = end + 2
     return begin

@@ -63,16 +63,11 @@ def park(stored: Stored, problem: str) -> Parked:
     return Parked(stored.sequence, clean(stored.subject, 500), stored.time, clean(problem, 1000), clean(excerpt))
 
 
-def run_id_in(subject: str) -> int:
-    """From a run event's subject that has been read."""
-    return int(subject.rsplit(".", 2)[1])
-
-
-def run_id_of(event: Recorded | Parked) -> int | None:
-    """The run that this event continues; None for a trigger and for everything that is not about a run."""
-    if type(event) is Parked or not event.subject.startswith("jobs.run."):
-        return None
-    return run_id_in(event.subject)
+def run_id_of(stored: Stored) -> int | None:
+    """The run that this continues, if it has been read as an event; None for a trigger and for what is of no run."""
+    if stored.run is not None:
+        return stored.run.run_id
+    return int(stored.subject.split(".")[3]) if stored.subject.startswith("jobs.run.") else None
 
 
 class Fold:
@@ -97,7 +92,7 @@ class Fold:
         """Fold whatever this is; what can't be folded is parked."""
         if type(event) is Parked:
             self.parked.append(parked_row(event))
-        elif (run_id := run_id_of(event)) is not None:
+        elif (run_id := run_id_of(stored)) is not None:
             self.go_on(stored, run_id, event)
         else:
             try:

@@ -121,7 +121,7 @@ async def _project(
 async def fold_in(connection: Connection, batch: Sequence[Stored], refused: str | None = None) -> set[int]:
     """Fold these messages into the rows that are there; the runs that changed. refused: park them, for this reason."""
     events = [read(stored) if refused is None else park(stored, refused) for stored in batch]
-    fold = Fold(await tables.load_runs(connection, _concerned(events)))
+    fold = Fold(await tables.load_runs(connection, _concerned(batch, events)))
     for stored, event in zip(batch, events, strict=True):
         fold.take(stored, event)
     await tables.write(connection, fold)
@@ -133,14 +133,16 @@ async def notify(connection: Connection, change: Change) -> None:
     await connection.execute(schema.statement("notify"), msgspec.json.encode(change).decode())
 
 
-def _concerned(events: Sequence[Recorded | Parked]) -> Iterator[int]:
+def _concerned(batch: Sequence[Stored], events: Sequence[Recorded | Parked]) -> Iterator[int]:
     """The runs that these events continue or begin; those that begin have a row only where it is not the first time."""
-    for event in events:
-        run_id = run_id_of(event)
+    for stored, event in zip(batch, events, strict=True):
+        if type(event) is Parked:
+            continue
+        run_id = run_id_of(stored)
         if run_id is not None:
             yield run_id
-        elif event.subject.startswith("jobs.trigger."):
-            yield event.sequence
+        elif stored.subject.startswith("jobs.trigger."):
+            yield stored.sequence
 
 
 def _change(checkpoint: Checkpoint, runs: set[int]) -> Change:

@@ -84,7 +84,7 @@ class Replay:
         self.finished.clear()
         for stored in batch:
             event = read(stored)
-            if type(event) is Parked or (run_id := run_id_of(event)) is None:
+            if type(event) is Parked or (run_id := run_id_of(stored)) is None:
                 fold.take(stored, event)
             elif run_id not in runs:
                 self.late.append(stored)

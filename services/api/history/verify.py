@@ -17,7 +17,7 @@ from nats.aio.client import Client
 
 from services.api.history import schema, stream, tables, upgrade
 from services.api.history.columns import INDEX, Row, row_of
-from services.api.history.projections import Checkpoint, Fold, Parked, read, run_id_in
+from services.api.history.projections import Checkpoint, Fold, Parked, read, run_id_of
 from services.api.history.replay import Replay, open_source
 from services.api.history.schema import Table, statement
 from services.api.history.tables import Connection
@@ -183,7 +183,7 @@ class _Verify:
 
     async def _fold_late(self, replay: Replay) -> list[Row]:
         """Events after a run's end change its row, and those of no run are parked; returned are the latter's rows."""
-        late = [(stored, read(stored), run_id_in(stored.subject)) for stored in replay.late]
+        late = [(stored, read(stored), run_id_of(stored) or 0) for stored in replay.late]
         too_old = await tables.load_runs(self._db, (run_id for _, _, run_id in late if run_id < self._first))
         parked: list[Row] = []
         for stored, event, run_id in late:
