@@ -1,6 +1,7 @@
 """`make screens`: every page in every width, theme and language, in one contact sheet: build/screens/sheet.html.
 
-It fails where axe finds something in one of them, or something stands beyond an edge.
+It fails where axe finds something in one of them, or something stands beyond an edge. With names of pages, those
+alone: `make screens ARGS="system run-failed"`.
 
 With `--readme` the three pictures of the README instead, docs/panel-*.png.
 """
@@ -51,7 +52,7 @@ async def sheet(place: House, panel: Panel, stage: Stage, browser: Browser) -> N
     figures: list[str] = []
     faults: list[str] = []
     for room in ROOMS:
-        pages = await room(place, panel, stage)
+        pages = [one for one in await room(place, panel, stage) if one.name in sys.argv or not sys.argv[1:]]
         await place.caught_up(stage.log)
         looks = [_look(browser, panel.address, state, language, pages) for language in LANGUAGES]
         for found, wrong in await asyncio.gather(*looks):

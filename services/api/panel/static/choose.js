@@ -6,7 +6,8 @@ const boxes = () => [...form.querySelectorAll("tbody input[type=checkbox]")];
 
 function count() {
   const chosen = boxes().filter((one) => one.checked).length;
-  form.querySelector("[data-chosen]").textContent = chosen || "";
+  const said = form.querySelector("[data-chosen]");
+  said.textContent = said.dataset.chosen.replace("{n}", chosen);
   all.checked = chosen === boxes().length;
   all.indeterminate = chosen > 0 && !all.checked;
 }

@@ -17,4 +17,5 @@ function follow() {
 }
 
 follow();
+addEventListener("resize", follow);
 document.addEventListener("kronik:refreshed", follow);

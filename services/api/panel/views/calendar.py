@@ -23,6 +23,7 @@ from services.words.voice import Voice
 _PLANNED: Final = 200
 """So many slots of a job are counted; of the days beyond it is only said that there are some."""
 MANY: Final = -1
+_DAY: Final = {"da": "EEE d.", "en": "EEE d"}
 
 
 class Cell(Struct, frozen=True):
@@ -145,7 +146,7 @@ def _mark(one: Changed, jobs: Sequence[DefinedJob], voice: Voice) -> Mark:
 
 def _calendar_day(day: date, cells: tuple[Cell, ...], voice: Voice) -> CalendarDay:
     return CalendarDay(
-        text=format_date(day, "EEE d.", locale=voice.language.locale),
+        text=format_date(day, _DAY[voice.language.code], locale=voice.language.locale),
         machine=day.isoformat(),
         today=day == _day(voice.now, voice),
         weekend=day.weekday() >= 5,

@@ -17,5 +17,6 @@ class Unread(Struct, frozen=True):
 
 
 def parked(one: Parked, voice: Voice) -> Unread:
-    when = voice.when(one.time, seconds=True)
-    return Unread(one.sequence, when, one.subject, said(one.problem, voice), one.excerpt)
+    """What it says of its subject is said of the subject, which stands beside it."""
+    when, problem = voice.when(one.time, seconds=True), said(one.problem.removeprefix(f"{one.subject}: "), voice)
+    return Unread(one.sequence, when, one.subject, problem[:1].upper() + problem[1:], one.excerpt)
