@@ -31,8 +31,8 @@ _watches: set["asyncio.Task[None]"] = set()
 """The event loop itself keeps tasks by weak references alone."""
 
 
-def options(url: str, name: str, on_closed: Callback | None = None) -> dict[str, Any]:
-    """Connection options for nats-py.
+def options(url: str, name: str, on_closed: Callback | None = None, client: Client | None = None) -> dict[str, Any]:
+    """Connection options for nats-py. client: whose they will be.
 
     It reconnects without end and every half second; three unanswered pings (about 10 s) count as a lost
     server. `on_closed` is called when the client gives up for good, which it does on a protocol
@@ -41,7 +41,8 @@ def options(url: str, name: str, on_closed: Callback | None = None) -> dict[str,
     """
 
     async def disconnected() -> None:
-        log.warning("nats_disconnected", name=name)
+        if client is None or not client.is_closed:  # else by us, and it says so itself
+            log.warning("nats_disconnected", name=name)
 
     async def reconnected() -> None:
         log.info("nats_reconnected", name=name)
@@ -106,7 +107,7 @@ async def connect(
     connected = asyncio.Event()
     if on_lost is not None:
         _go_on_with(_watch(client, connected, name, on_lost, patience_s))
-    await client.connect(**options(url, name, on_lost))
+    await client.connect(**options(url, name, on_lost, client))
     connected.set()
     if on_lost is not None and alone:
         _go_on_with(instances.hold(client, name, on_lost))

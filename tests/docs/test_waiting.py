@@ -1,5 +1,7 @@
 """A service waits for its run's end, in each of the languages that docs/events.md says it in."""
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -9,8 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nats
 import pytest
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
+from services.log.accounts import RUNNER
 from tests.docs import markdown
 from tests.up import Up, home, running
 
@@ -23,7 +29,7 @@ _ENDS_WITHIN_S = 60
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Up]:
-    with home() as place, running(place) as up:
+    with home() as place, running(place, KRONIK_RECONCILE_AFTER_S="2") as up:
         yield up
 
 
@@ -58,6 +64,39 @@ def sh(here: Path) -> tuple[str, ...]:
     _needed("nats")
     (here / "wait.sh").write_text(_CODE["sh"])
     return "bash", "wait.sh"
+
+
+async def test_an_end_that_nobody_expected_is_none(up: Up, nats_url: str, tmp_path: Path) -> None:
+    """What a runner with a mistake writes: the scheduler ends this run, for want of a runner."""
+    (tmp_path / "wait.py").write_text(_CODE["python"].replace("DAILY_MAINTENANCE", "NOBODYS").replace("=5", "=1"))
+    password = json.loads((up.state / "secrets.json").read_text())["nats"][RUNNER]
+    runner = await nats.connect(up.ready["natsUrl"].rpartition("@")[2], user=RUNNER, password=password)
+    operator = await nats.connect(up.ready["natsUrl"])
+    command = (sys.executable, "wait.py")
+    environ = {**os.environ, "NATS_URL": nats_url}
+    waiting = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environ, stdout=asyncio.subprocess.PIPE)
+    try:
+        run_id = await _asked_for(operator, "jobs.trigger.NOBODYS.>")
+        await runner.request(f"jobs.run.NOBODYS.{run_id}.completed", b'{"data":"forged"}', timeout=5)
+        said, _ = await asyncio.wait_for(waiting.communicate(), _ENDS_WITHIN_S)
+    finally:
+        await runner.close()
+        await operator.close()
+    assert said.decode().startswith(f"run {run_id} failed")
+
+
+async def _asked_for(connection: Client, subject: str) -> int:
+    """The run, once it is."""
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(NotFoundError):
+                return int((await connection.jetstream().get_last_msg("JOBS", subject, direct=True)).seq or 0)
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("language", ["python", "go", "js", "sh"])
+def test_the_code_of_every_language_looks_at_the_expectation(language: str) -> None:
+    assert "Nats-Expected-Last-Subject-Sequence" in _CODE[language]
 
 
 def _needed(tool: str) -> None:

@@ -31,6 +31,13 @@ async def connected(url: str, name: str, **more: float) -> AsyncIterator[tuple[C
         await nats_connection.close(client)
 
 
+async def test_who_closes_has_not_lost_its_connection(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(nats_connection.log, "warning", lambda event, **_: warned.append(event))
+    await nats_connection.close(await nats_connection.connect(nats_url, "verify"))
+    assert warned == []
+
+
 async def test_a_server_that_answers_nothing_is_no_connection(nats_server: servers.NatsServer) -> None:
     """It hangs with the connection open: what the client believes of itself says nothing."""
     async with connected(nats_server.url, "api-1", patience_s=4) as (client, lost):
