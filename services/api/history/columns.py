@@ -76,7 +76,9 @@ def text(value: str | None) -> str | None:
 
 
 def integer(number: int | None) -> int | None:
-    return None if number is None else max(-_INT8, min(number, _INT8))
+    if number is None or -_INT8 <= number <= _INT8:
+        return number
+    return max(-_INT8, min(number, _INT8))
 
 
 def instant(value: datetime | None) -> datetime | None:

@@ -49,6 +49,7 @@ _UNWRITABLE = (
     asyncpg.ProgramLimitExceededError,
     ValueError,
     OverflowError,
+    TypeError,
 )
 
 

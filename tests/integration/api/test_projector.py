@@ -39,6 +39,12 @@ async def rows(db: Connection, table: str = "run") -> list[tuple[object, ...]]:
     return sorted(tuple(row) for row in await db.fetch(f"SELECT * FROM history.{table}"))
 
 
+@pytest.fixture(params=[0, 100], ids=["copied", "inserted"])
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New runs in both of the ways that there are for few and for many."""
+    monkeypatch.setattr(tables, "_MANY", request.param)
+
+
 async def test_rows_and_checkpoint_are_written_together(
     stream: Stream, nats_client: Client, writer: Connection, db: Connection
 ) -> None:
@@ -53,6 +59,7 @@ async def test_rows_and_checkpoint_are_written_together(
     assert (row["status"], row["version"], row["token"], row["attempt"]) == ("SUCCESS", run_id + 2, run_id + 1, 1)
 
 
+@pytest.mark.usefixtures("written")
 async def test_batches_of_any_size_yield_the_same_rows(
     stream: Stream, nats_client: Client, writer: Connection, db: Connection
 ) -> None:
@@ -71,6 +78,7 @@ async def test_batches_of_any_size_yield_the_same_rows(
     assert len(at_once) == 3
 
 
+@pytest.mark.usefixtures("written")
 async def test_a_batch_that_is_projected_twice_changes_nothing(
     stream: Stream, nats_client: Client, writer: Connection, db: Connection
 ) -> None:
@@ -156,6 +164,7 @@ async def test_a_checkpoint_on_a_message_that_cannot_be_read_is_known_again(
     await subscription.check(nats_client, checkpoint)
 
 
+@pytest.mark.usefixtures("written")
 async def test_what_postgres_refuses_is_parked_alone(
     stream: Stream, nats_client: Client, writer: Connection, db: Connection
 ) -> None:
@@ -166,6 +175,7 @@ async def test_what_postgres_refuses_is_parked_alone(
     assert [row["sequence"] for row in await db.fetch("SELECT * FROM history.parked")] == [refused]
 
 
+@pytest.mark.usefixtures("written")
 async def test_a_run_is_as_the_fold_says_after_late_events(
     stream: Stream, nats_client: Client, writer: Connection, db: Connection
 ) -> None:
