@@ -124,7 +124,9 @@ async def test_many_runs_are_run_again_and_the_history_is_narrowed_down(
     await expect(plain.locator(f"#pair-{failed[0]}")).to_be_visible()
 
 
-async def test_what_waits_of_a_bulk_is_left_alone(plain: Page, stage: Stage, emptied: House) -> None:
+async def test_what_waits_of_a_bulk_is_left_alone_and_a_queue_is_emptied(
+    plain: Page, stage: Stage, emptied: House
+) -> None:
     await stage.define(job(max_queued=1))
     for number in range(3):
         await stage.failed("CLEAN_UP", f"no luck {number}")
@@ -133,6 +135,10 @@ async def test_what_waits_of_a_bulk_is_left_alone(plain: Page, stage: Stage, emp
     await plain.get_by_role("button", name="Kør 3 igen").click()
     await plain.get_by_role("button", name="Lad resten være").click()
     await seen(plain, "stoppet af admin")
+    await plain.goto(f"{HOME}/history?phase=queued&job=CLEAN_UP")
+    await plain.get_by_role("link", name="Annullér alle disse").click()
+    await plain.get_by_role("button", name="Annullér 1").click()
+    await seen(plain, "færdig")
 
 
 async def test_a_session_is_ended_and_a_token_revoked_once_that_is_confirmed(

@@ -19,6 +19,7 @@ from services.api.panel.views.proof import proof
 from services.api.past import History
 from services.api.problems import REPLAY_RUNNING, Problem
 from services.api.pulse import Pulse
+from services.words.sentences import said
 
 _PARKED: Final = 50
 _Which = Annotated[Kind, PathParameter()]
@@ -40,7 +41,7 @@ async def truth(
         tab="truth",
         then=then,
         scrubs=True,
-        beat=pulse.beat,
+        detail=said(pulse.beat.detail, voice),
         stands=voice.number(moment.sequence if moment else pulse.beat.position),
         parked=[views.parked(one, voice) for one in await queries.parked(pool, _PARKED, moment)],
         proofs=proofs,

@@ -80,4 +80,4 @@ def said(problem: Exception, voice: Voice) -> str:
             return voice.text("There is no such time zone.")
         case "cron":
             return voice.text("This can't be a schedule: %(why)s", why=sentences.said(problem.errors[0].problem, voice))
-    return problem.detail
+    return problem.detail if voice.language.code == "en" else voice.text("That could not be understood")
