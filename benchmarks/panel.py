@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, get_args
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -35,8 +35,13 @@ _PAGES: Final = (
     *("", "/history", "/history?unresolved=1", "/history?job={job}", "/job/{job}", "/job/{job}/run", "/run/{run}"),
     *("/calendar", "/journal", "/truth", "/access", "/bulk/new?job={job}&status=FAILED&text=disk+77"),
 )
+_WATCHED: Final = ("/admin/system", "/admin/system/history", "/admin/system/job/BENCH_A")
 _QUIET_S: Final = 0.25
 """As live.js: so long between two refreshes of a page."""
+_SLOW: Final = 10
+_PASSING_HZ: Final = 10
+_ELSEWHERE: Final = "127.0.0.2"
+"""Of one address the API takes four hundred connections, which the others need."""
 _AT: Final = re.compile(rb'data-at="(\d+)"')
 
 
@@ -79,21 +84,23 @@ async def crowd(*, readers: int, silent: int, seconds: float, rate: int) -> list
         log = EventLog(connection, SystemClock(), "/kronik/benchmark")
         await _append(log, subjects.definition("BENCH_A"), plain_job("BENCH_A"))
         database = postgres.create_database()
-        token = await _token(database)
+        tokens = await _tokens(database, readers)
         with _api(nats.url, database) as (process, address):
-            async with _silent(address, token, silent):
-                figures = await _watched(log, process, address, token, readers, seconds, rate)
+            async with _silent(address, tokens[0], silent), _passing(address, tokens[0]):
+                figures = await _watched(log, process, address, tokens, seconds, rate)
         await nats_connection.close(connection)
-    whom = f"{readers} pages open, {silent} sessions that never read, {rate} runs/s for {seconds:g} s"
-    return [Figure(what, value, whom) for what, value in figures]
+    others = f"{_SLOW} that read a byte a second, {_PASSING_HZ} opened and broken off a second"
+    whom = f"{readers} pages of {readers} people, {silent} sessions that never read, {others}"
+    return [Figure(what, value, f"{whom}; {rate} runs/s for {seconds:g} s") for what, value in figures]
 
 
 async def _watched(
-    log: EventLog, process: processes.Process, address: str, token: str, readers: int, seconds: float, rate: int
+    log: EventLog, process: processes.Process, address: str, tokens: list[str], seconds: float, rate: int
 ) -> list[tuple[str, str]]:
     appended = [math.inf] * 10  # what stood there before the first page was open
     late: list[float] = []
-    seen = [asyncio.create_task(_read(address, token, number, appended, late)) for number in range(readers)]
+    pages = [_Page(number, token) for number, token in enumerate(tokens)]
+    seen = [asyncio.create_task(page.watch(address, appended, late)) for page in pages]
     memory: list[int] = []
     measuring = asyncio.create_task(_measure(process.pid, memory))
     await asyncio.sleep(2)
@@ -108,8 +115,10 @@ async def _watched(
     third = max(1, len(memory) // 3)
     begin, end = (sorted(part)[len(part) // 2] / 2**20 for part in (memory[third : 2 * third], memory[-third:]))
     p50, p99, most = (percentile(late, percent) for percent in (50, 99, 100))
+    right = sum(page.shown == len(appended) - 1 for page in pages)
     return [
         ("an open page, behind the stream at most", f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {most:.2f} s"),
+        ("open pages that show the last event 2 s after it", f"{right} of {len(pages)}"),
         ("the API's memory meanwhile", f"{begin:.0f} MiB, at the end {end:.0f} MiB"),
         ("the API's processor time meanwhile", f"{100 * used / seconds:.0f} % of one"),
     ]
@@ -148,24 +157,33 @@ def _note(appended: list[float], sequence: int) -> None:
     appended.extend([time.perf_counter()] * (sequence + 1 - len(appended)))
 
 
-async def _read(address: str, token: str, number: int, appended: list[float], late: list[float]) -> None:
-    """An open page: told of news it asks again; late: how old what it lacked had become."""
-    path = ("/admin/system", "/admin/system/history", "/admin/system/job/BENCH_A")[number % 3]
-    news, shown = asyncio.Event(), 0
-    listening = asyncio.create_task(_listen(address, token, news))
-    page = await _Line.open(address, token)
-    try:
-        while True:
-            await news.wait()
-            news.clear()
-            position = int((_AT.search(await page.get(path)) or [b"", b"0"])[1])
-            if position > shown > 0 and shown + 1 < len(appended) and appended[shown + 1] != math.inf:
-                late.append(time.perf_counter() - appended[shown + 1])
-            shown = max(shown, position)
-            await asyncio.sleep(_QUIET_S)
-    finally:
-        listening.cancel()
-        page.writer.close()
+@dataclass
+class _Page:
+    """An open page of somebody; shown: the last event in it."""
+
+    number: int
+    token: str
+    shown: int = 0
+
+    async def watch(self, address: str, appended: list[float], late: list[float]) -> None:
+        """Told of news it asks again; late: how old what it lacked had become."""
+        path = _WATCHED[self.number // 3 % len(_WATCHED)]  # the roles alternate
+        news = asyncio.Event()
+        listening = asyncio.create_task(_listen(address, self.token, news))
+        page = await _Line.open(address, self.token)
+        try:
+            while True:
+                await news.wait()
+                news.clear()
+                position = int((_AT.search(await page.get(path)) or [b"", b"0"])[1])
+                first = self.shown + 1  # of those it did not show until now
+                if position >= first > 1 and first < len(appended) and appended[first] != math.inf:
+                    late.append(time.perf_counter() - appended[first])
+                self.shown = max(self.shown, position)
+                await asyncio.sleep(_QUIET_S)
+        finally:
+            listening.cancel()
+            page.writer.close()
 
 
 async def _listen(address: str, token: str, news: asyncio.Event) -> None:
@@ -185,9 +203,10 @@ class _Line:
     head: str
 
     @classmethod
-    async def open(cls, address: str, token: str) -> "_Line":
+    async def open(cls, address: str, token: str, of: str = "127.0.0.1") -> "_Line":
+        """of: the client's own address."""
         place = urlsplit(address)
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        reader, writer = await asyncio.open_connection(place.hostname, place.port, local_addr=(of, 0))
         return cls(reader, writer, f"Host: {place.netloc}\r\nAuthorization: Bearer {token}\r\n")
 
     async def ask(self, path: str, headers: str) -> None:
@@ -218,6 +237,43 @@ async def _silent(address: str, token: str, count: int) -> AsyncIterator[None]:
     yield
     for line in held:
         line.writer.close()
+
+
+@contextlib.asynccontextmanager
+async def _passing(address: str, token: str) -> AsyncIterator[None]:
+    """Meanwhile some read a byte a second, and others come and go without a word."""
+
+    async def slowly() -> None:
+        line = await _Line.open(address, token, _ELSEWHERE)
+        await line.ask("/api/admin/events", "")
+        while await line.reader.read(1):
+            await asyncio.sleep(1)
+
+    async def in_and_out() -> None:
+        while True:
+            line = await _Line.open(address, token, _ELSEWHERE)
+            await line.ask("/api/admin/events", "")
+            await line.reader.readuntil(b"event: state")
+            line.writer.transport.abort()
+            await asyncio.sleep(1 / _PASSING_HZ)
+
+    tasks = [asyncio.create_task(one) for one in (in_and_out(), *(slowly() for _ in range(_SLOW)))]
+    yield
+    assert not [task for task in tasks if task.done()], "a reader was sent away"
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _tokens(database: str, count: int) -> list[str]:
+    """Of as many people, of every role."""
+    connection = await asyncpg.connect(database)
+    roles = get_args(store.Role)
+    try:
+        people = [await store.create_account(connection, f"Reader {n}", roles[n % len(roles)]) for n in range(count)]
+        return [await store.create_token(connection, one, "benchmark") for one in people]
+    finally:
+        await connection.close()
 
 
 async def _token(database: str) -> str:

@@ -96,7 +96,7 @@ def verdict(
 ) -> Verdict:
     """left: those of the failures that can't be run again, or have been already."""
     standing = [one for one in failures if not one.made_good]
-    groups = _grouped(standing, left, definitions, voice)
+    left, found = frozenset(left), _grouped(standing)
     return Verdict(
         well=not standing,
         heading=_heading(start, counts, standing, skipped, voice),
@@ -104,8 +104,8 @@ def verdict(
         from_=voice.when(start).utc,
         failed=len(standing),
         eligible=sum(one.id not in left for one in standing),
-        groups=tuple(groups[:_GROUPS]),
-        more=max(0, len(groups) - _GROUPS),
+        groups=tuple(_group(same, left, definitions, voice) for same in found[:_GROUPS]),
+        more=max(0, len(found) - _GROUPS),
         notes=tuple(_notes(counts, len(failures) - len(standing), skipped, bool(standing), voice)),
         periods=tuple(Choice(name, voice.text(text), name == period) for name, text in PERIODS.items()),
     )
@@ -152,26 +152,25 @@ def _small(when: str) -> str:
     return when[:1].lower() + when[1:]
 
 
-def _grouped(
-    failures: Sequence[Failure], left: Collection[int], definitions: dict[str, JobDefined], voice: Voice
-) -> list[Group]:
-    """The most frequent first."""
+def _grouped(failures: Sequence[Failure]) -> list[list[Failure]]:
+    """By job and reason, the most frequent first."""
     found: dict[tuple[str, str], list[Failure]] = defaultdict(list)
     for one in failures:
         found[one.job_type, normalised(one.error)].append(one)
-    groups = [
-        Group(
-            job_type=job_type,
-            title=title(job_type, definitions.get(job_type), voice),
-            error=in_a_line(said(same[0].error, voice), _ERROR_LIMIT),
-            count=len(same),
-            newest=max(one.id for one in same),
-            eligible=sum(one.id not in left for one in same),
-            again=_again([one for one in same if one.id not in left]),
-        )
-        for (job_type, _), same in found.items()
-    ]
-    return sorted(groups, key=lambda group: (-group.count, group.job_type))
+    return sorted(found.values(), key=lambda same: (-len(same), same[0].job_type))
+
+
+def _group(same: Sequence[Failure], left: Collection[int], definitions: dict[str, JobDefined], voice: Voice) -> Group:
+    job_type = same[0].job_type
+    return Group(
+        job_type=job_type,
+        title=title(job_type, definitions.get(job_type), voice),
+        error=in_a_line(said(same[0].error, voice), _ERROR_LIMIT),
+        count=len(same),
+        newest=max(one.id for one in same),
+        eligible=sum(one.id not in left for one in same),
+        again=_again([one for one in same if one.id not in left]),
+    )
 
 
 def _again(failures: Sequence[Failure]) -> str:
