@@ -23,15 +23,15 @@ $(STAMP): requirements.lock pyproject.toml contracts/pyproject.toml
 up: $(STAMP) ## Start Kronik with a made-up community (more options: make up ARGS="--port 0")
 	@$(BIN)/kronik up --demo $(ARGS)
 
-# Most tests wait for servers, so four at a time; those that inject faults and those that follow the documents
-# word by word, which start a dozen processes each, two at a time.
+# Most tests wait for servers, so five at a time; those that inject faults and those that follow the documents
+# word by word, which start a dozen processes each, three at a time.
 LARGE := tests/faults tests/docs
 test: $(STAMP) ## Run every test (real nats-server, Postgres and Chromium), or some: make test ARGS=tests/unit
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(addprefix --ignore=,$(LARGE))
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(LARGE)
+	$(BIN)/python -m pytest -n 5 --dist worksteal $(addprefix --ignore=,$(LARGE))
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(LARGE)
 endif
 
 check: $(STAMP) ## ruff, mypy --strict, import-linter, and whether schemas/ is current and breaks nobody

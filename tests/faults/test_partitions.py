@@ -30,7 +30,7 @@ async def cut_off_runners(rounds: int, seed: int) -> Report:
 
 async def _cut_and_mend(scene: Stage, load: Load, way: Proxy, name: str) -> int:
     """How many runs the runner behind the proxy held when it was cut off; all are lost to it."""
-    for ms in (3000, 5000, 8000):
+    for ms in (3000, 4000, 5000):
         await load.trigger("HOLD", json.dumps({"ms": ms}))
         await load.trigger("HOLD", json.dumps({"ms": ms}))
     await until(scene.stream, lambda stream: bool(stream.held_by(name)), 30, "runs on the runner to be cut off")

@@ -64,7 +64,7 @@ def _taken_over(stream: RawStream, instance: str, at: float) -> list[float]:
     return spans
 
 
-@scenario("SIGSTOP runner 3 × ack_wait, then SIGCONT", few=5, full=100)
+@scenario("SIGSTOP runner 3 × ack_wait, then SIGCONT", few=3, full=100)
 async def stopped_runners(rounds: int, seed: int) -> Report:
     """Runs on a stopped runner are taken over by the others; when it wakes it may change nothing. rounds: such runs."""
     fenced, beats = 0, 0
@@ -108,7 +108,7 @@ def _ended_though_well(stream: RawStream, stops: list[Stop]) -> Iterator[str]:
 
 async def _stop_and_go(scene: Stage, load: Load, acks: AckWatch) -> tuple[Stop, int, int]:
     """Stop one runner with runs under way. How many of them it lost, and how many heartbeats came too late."""
-    for ms in (1000, 2000, 4000, 6000, 8000):
+    for ms in (1000, 2000, 3000, 4000, 5000):
         await load.trigger("HOLD", json.dumps({"ms": ms}))
         await load.trigger("HOLD", json.dumps({"ms": ms // 2}))
     name = await _busy(scene, at_least=2)
