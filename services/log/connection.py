@@ -26,6 +26,8 @@ NO_CONNECTION = 69
 """Exit status of a service that has no working connection to NATS and can't get one (EX_UNAVAILABLE)."""
 PATIENCE_S = 120.0
 _LOOK_EVERY_S = 2.0
+_LOOKS = 15
+"""In the time after which a silent server is given up; while it answers, each look is a message to and fro."""
 _ANSWER_WITHIN_S = 8
 _watches: set["asyncio.Task[None]"] = set()
 """The event loop itself keeps tasks by weak references alone."""
@@ -125,14 +127,15 @@ async def _watch(client: Client, connected: asyncio.Event, name: str, on_lost: C
 
     connected: it was once. Before that a client that is closed may be one that is refused, and tries again.
     """
+    every_s = max(_LOOK_EVERY_S, patience_s / _LOOKS)
     silent_s, looked_s = 0.0, monotonic_s()
     while silent_s < patience_s:
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(every_s if silent_s == 0 else _LOOK_EVERY_S)
         if client.is_closed and connected.is_set():
             return  # by us, or on_lost was called
         answered = await _answers(client)
         # A process that was stopped for an hour has not listened for an hour.
-        gone_by_s = min(monotonic_s() - looked_s, _LOOK_EVERY_S + _ANSWER_WITHIN_S)
+        gone_by_s = min(monotonic_s() - looked_s, every_s + _ANSWER_WITHIN_S)
         silent_s, looked_s = 0.0 if answered else silent_s + gone_by_s, monotonic_s()
     log.error("nats_silent", name=name, silent_s=round(silent_s), last=repr(client.last_error)[:500])
     await on_lost()

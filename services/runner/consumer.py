@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,7 +25,7 @@ log = logs.get()
 
 _NS = 1_000_000_000
 _BEGIN = ("deliver_policy", "opt_start_seq", "opt_start_time", "max_waiting")
-_LOOK_EVERY_S = 2.0
+_LOOK_EVERY_S = 5.0
 _WAITING = 5_000
 """Requests of all runners together that may wait at the consumer; 512 if nothing is said."""
 
@@ -45,6 +46,7 @@ class Consumers:
     ack_wait_s: float
     _pulls: list[Pull] = field(default_factory=list)
     _loops: set[asyncio.Task[None]] = field(default_factory=set)
+    _refused: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def prepare(self) -> None:
         """Make the consumers. Raises ConsumerRefused, and LogUnavailable where NATS is away."""
@@ -56,7 +58,7 @@ class Consumers:
         places = Places(self.slots, {job.job_type: job.concurrency for job in self.jobs.values()})
         for job in self.jobs.values():
             deliver = partial(self.attempts.deliver, job)
-            pull = Pull(self.connection, job.job_type, places, self.ack_wait_s, deliver)
+            pull = Pull(self.connection, job.job_type, places, self.ack_wait_s, deliver, self._refused)
             self._pulls.append(pull)
             self._loops.add(asyncio.create_task(pull.run()))
 
@@ -78,9 +80,13 @@ class Consumers:
             await asyncio.wait(deliveries, timeout=within_s)
 
     async def look_after(self) -> None:
-        """Bring back what was lost: a consumer that somebody deleted."""
+        """Bring back what was lost: a consumer that somebody deleted. At once where a pull was refused; that nobody
+        pulls meanwhile, or that its settings were changed, is seen at the next look."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            self._refused.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._refused.wait()
             try:
                 await self.run_once()
             except (LogUnavailable, ConsumerRefused) as error:

@@ -63,13 +63,15 @@ class _Round:
 
 @dataclass(slots=True)
 class Pull:
-    """The requests and the deliveries of one job type. ack_wait_s: how long a lease lasts."""
+    """The requests and the deliveries of one job type. ack_wait_s: how long a lease lasts. refused: set whenever a
+    request is, which is how a consumer that is gone shows."""
 
     connection: Client
     job_type: str
     places: Places
     ack_wait_s: float
     deliver: Deliver
+    refused: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: set[asyncio.Task[None]] = field(default_factory=set)
     _rounds: set[asyncio.Task[bool]] = field(default_factory=set)
     _out: int = 0
@@ -110,6 +112,7 @@ class Pull:
             round.problem = repr(away)
         if round.problem is not None:
             log.warning("pull_failed", job=self.job_type, problem=round.problem)
+            self.refused.set()
             await self._pause()
         in_vain = count - round.came
         self._no_longer_out(in_vain)

@@ -11,7 +11,7 @@ import msgspec
 
 from services.infra.printable import one_line
 
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 1.0
 _SHOWN_PER_LOOK = 5
 _LARGEST_BYTES = 32 * 1024**2
 _READ_BYTES = 256 * 1024

@@ -53,7 +53,7 @@ class BulkWork:
         """Work until cancelled, through every absence of NATS and Postgres."""
         while True:
             try:
-                if not await self.run_once():
+                if not (await self._past.pool.fetchval(_sql("any_bulk")) and await self.run_once()):
                     await asyncio.sleep(_LOOK_EVERY_S)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, LogUnavailable) as away:
                 log.warning("bulk_waits", error=repr(away)[:300])

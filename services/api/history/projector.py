@@ -41,7 +41,6 @@ NAMED_RUNS = 100
 _PAUSE_S = 1.0
 _STANDBY_S = 2.0
 _MISMATCH_S = 5.0
-_LOOK_S = 0.5
 
 _UNWRITABLE = (
     asyncpg.DataError,
@@ -234,7 +233,8 @@ class Projector:
 
 async def _until_closed(connection: Connection) -> None:
     """Raises InterfaceError once the connection is gone: an idle one says nothing by itself."""
-    while True:
-        await asyncio.sleep(_LOOK_S)
-        if connection.is_closed():
-            raise asyncpg.InterfaceError("the connection was closed")
+    closed = asyncio.Event()
+    connection.add_termination_listener(lambda _: closed.set())
+    if not connection.is_closed():
+        await closed.wait()
+    raise asyncpg.InterfaceError("the connection was closed")
