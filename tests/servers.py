@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from services.api.history import tables, upgrade
 from services.log import accounts as nats_users
 from services.stack import nats_server, postgres_server
@@ -119,6 +121,12 @@ class NatsServer(Server):
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
+
+    def listens(self) -> set[tuple[str, int]]:
+        """Where it takes connections, of whatever kind."""
+        assert self.process is not None
+        sockets = psutil.Process(self.process.pid).net_connections("inet")
+        return {(one.laddr.ip, one.laddr.port) for one in sockets if one.status == psutil.CONN_LISTEN}
 
     def user(self, name: str) -> str:
         """The address with the credentials of one of the shipped users, or of the services crm and erp."""

@@ -77,6 +77,13 @@ def test_a_server_joins_with_password_and_certificate_alone(cluster: Cluster, tm
         assert asyncio.run(_joined(cluster)) == set(NODES)
 
 
+def test_a_node_takes_clients_and_its_like_alone(cluster: Cluster) -> None:
+    """Its monitoring aside, which `shipped` leaves out and which is on loopback."""
+    for server, node in zip(cluster.servers, NODES, strict=True):
+        assert server.listens() == {("127.0.0.1", server.port), ("127.0.0.1", cluster.routes[node])}
+    assert 'http: "127.0.0.1:8222"' in shipped.CONFIG.read_text()
+
+
 def test_a_node_with_a_renewed_certificate_is_known_to_those_with_the_old(cluster: Cluster) -> None:
     before, nodes = _stolen(cluster).nodes, ",".join(f"127.0.0.1:{port}" for port in cluster.routes.values())
     done = kronik("nats-config", "--output", str(cluster.accounts), "--nodes", f"{nodes},127.0.0.9", **passwords())

@@ -39,6 +39,11 @@ async def test_an_acknowledged_event_survives_kill_9_of_the_server(
     assert event.sequence == appended.sequence
 
 
+def test_a_server_takes_clients_alone(nats_with_users: servers.NatsServer) -> None:
+    """No leaf nodes, gateways, MQTT, websockets or monitoring, by which somebody could come past the accounts."""
+    assert nats_with_users.listens() == {("127.0.0.1", nats_with_users.port)}
+
+
 _HOLD_A_SERVER = """
 import time
 from tests import servers
