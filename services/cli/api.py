@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from kronik import KronikError
@@ -97,8 +98,17 @@ def connect(target: Target) -> Iterator[Api]:
     """Raises NotRunning, and Unreachable at the first call."""
     url, token = target.api()
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-    with httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S) as client:
+    with client_of(url, headers, _TIMEOUT_S) as client:
         yield Api(client)
+
+
+def client_of(url: str, headers: Mapping[str, str], timeout_s: float) -> httpx.Client:
+    """A proxy that is set is not asked for what runs on this machine. Raises BadUsage."""
+    proxied = urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1")
+    try:
+        return httpx.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=proxied)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise BadUsage(f"the proxy that is set (ALL_PROXY, HTTPS_PROXY, …) can't be used: {error}") from error
 
 
 def insist(work: Callable[[Api], T], patience_s: float = _PATIENCE_S) -> T:

@@ -17,7 +17,7 @@ from services.api.history.rebuild import RebuildReport
 from services.api.history.verify import Difference, VerifyReport
 from services.api.history.work import Kind
 from services.cli import target, terminal
-from services.cli.api import Api, Refused, Unreachable
+from services.cli.api import Api, Refused, Unreachable, client_of
 from services.infra import logs
 from services.infra.lifecycle import run_until_ctrl_c
 from services.log.event_reader import ReaderLost
@@ -81,7 +81,7 @@ def _perform(kind: Kind, report: type[R], *, quiet: bool) -> R:
 def _answering(to: target.Target) -> httpx.Client | None:
     if to.url is None or to.token is None:
         return None
-    client = httpx.Client(base_url=to.url, headers={"Authorization": f"Bearer {to.token}"}, timeout=_ANSWERS_WITHIN_S)
+    client = client_of(to.url, {"Authorization": f"Bearer {to.token}"}, _ANSWERS_WITHIN_S)
     try:
         if client.get("/api/admin/history/rebuild").status_code in (_OK, _NONE_YET):
             return client

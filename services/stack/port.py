@@ -1,5 +1,6 @@
 """Ports on the loopback interface: whether one is free, and finding one."""
 
+import errno
 import random
 import socket
 from collections.abc import Container
@@ -12,14 +13,21 @@ _RANGE = range(20_000, 30_000)
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on it now."""
+    return refusal(port) is None
+
+
+def refusal(port: int) -> str | None:
+    """Why no server can listen on it now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
             probe.listen(1)
-        except OSError:
-            return False
-    return True
+        except PermissionError:
+            return "is root's"
+        except OSError as error:
+            return "is taken" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
+    return None
 
 
 def find_free(avoid: Container[int] = ()) -> int:

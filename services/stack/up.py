@@ -188,9 +188,9 @@ class _Up:
     def _choose_addresses(self) -> Addresses:
         config, ports, secrets = self._config, self._ports, self._secrets
         wanted = config.port if self._options.port is None else self._options.port
-        if wanted and not port.is_free(wanted):
+        if wanted and (why := port.refusal(wanted)):
             raise StartFailed(
-                f"port {wanted} on {port.LOOPBACK} is taken; choose another with --port N, or --port 0 for any"
+                f"port {wanted} on {port.LOOPBACK} {why}; choose another with --port N, or --port 0 for any"
             )
 
         def nats_url(user: str) -> str:
