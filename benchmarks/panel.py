@@ -40,8 +40,8 @@ _QUIET_S: Final = 0.25
 """As live.js: so long between two refreshes of a page."""
 _SLOW: Final = 10
 _PASSING_HZ: Final = 10
-_ELSEWHERE: Final = "127.0.0.2"
-"""Of one address the API takes four hundred connections, which the others need."""
+_ADDRESSES: Final = [f"127.0.0.{n}" for n in range(2, 10)]
+"""Of one address the API takes four hundred connections."""
 _AT: Final = re.compile(rb'data-at="(\d+)"')
 
 
@@ -169,8 +169,9 @@ class _Page:
         """Told of news it asks again; late: how old what it lacked had become."""
         path = _WATCHED[self.number // 3 % len(_WATCHED)]  # the roles alternate
         news = asyncio.Event()
-        listening = asyncio.create_task(_listen(address, self.token, news))
-        page = await _Line.open(address, self.token)
+        of = _ADDRESSES[self.number % len(_ADDRESSES)]
+        listening = asyncio.create_task(_listen(await _Line.open(address, self.token, of), news))
+        page = await _Line.open(address, self.token, of)
         try:
             while True:
                 await news.wait()
@@ -186,8 +187,7 @@ class _Page:
             page.writer.close()
 
 
-async def _listen(address: str, token: str, news: asyncio.Event) -> None:
-    stream = await _Line.open(address, token)
+async def _listen(stream: "_Line", news: asyncio.Event) -> None:
     await stream.ask("/api/admin/events", "")
     while line := await stream.reader.readline():
         if line.startswith(b"event: run"):
@@ -244,14 +244,14 @@ async def _passing(address: str, token: str) -> AsyncIterator[None]:
     """Meanwhile some read a byte a second, and others come and go without a word."""
 
     async def slowly() -> None:
-        line = await _Line.open(address, token, _ELSEWHERE)
+        line = await _Line.open(address, token, _ADDRESSES[0])
         await line.ask("/api/admin/events", "")
         while await line.reader.read(1):
             await asyncio.sleep(1)
 
     async def in_and_out() -> None:
         while True:
-            line = await _Line.open(address, token, _ELSEWHERE)
+            line = await _Line.open(address, token, _ADDRESSES[0])
             await line.ask("/api/admin/events", "")
             await line.reader.readuntil(b"event: state")
             line.writer.transport.abort()

@@ -13,7 +13,7 @@ from kronik.events import ScheduleChanged
 from kronik.run import Phase, Status
 from msgspec import Struct
 
-from services.api.history import queries
+from services.api.history import queries, selection
 from services.api.history.queries import JobRun, Page, Pool, Slot
 from services.api.history.run_filter import RunFilter, State
 from services.api.history.schema import statement
@@ -52,6 +52,17 @@ class Stopped(Struct, frozen=True):
     job_type: str
     completed_at: datetime
     cancelled_by: str
+
+
+class Asked(Struct, frozen=True):
+    """That somebody asked for a run."""
+
+    id: int
+    job_type: str
+    triggered_by: str
+    triggered_at: datetime
+    rerun_of: int | None
+    correlation_id: str | None
 
 
 class Neighbours(Struct, frozen=True):
@@ -109,6 +120,12 @@ async def cancelled(pool: Pool, limit: int = 100, moment: Moment | None = None) 
 async def askers(pool: Pool, limit: int = 500) -> list[str]:
     """Everybody who ever asked for a run: CRON, ADMIN:<userId>, SERVICE:<name>."""
     return [row["name"] for row in await pool.fetch(statement("askers"), limit)]
+
+
+async def asked(pool: Pool, wanted: RunFilter, limit: int, moment: Moment | None = None) -> list[Asked]:
+    """The newest of them, a thousand for what fifty whole runs cost."""
+    statement = selection.page(wanted, limit, moment=moment, names=Asked.__struct_fields__)
+    return [Asked(*row) for row in await pool.fetch(statement.text, *statement.values)]
 
 
 async def tally(pool: Pool, since: datetime, moment: Moment | None = None) -> dict[State, int]:

@@ -14,6 +14,7 @@ has thousands of shapes, and each must be answered along an index that yields id
 What is left of the filter is looked at row by row along that way, so it costs as much as the narrowest way has rows.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
 
@@ -56,14 +57,20 @@ class Place(Struct, frozen=True):
     end: int | None = None
 
 
-def page(wanted: RunFilter, limit: int, place: Place | None = None, moment: Moment | None = None) -> Statement:
-    """The first `limit` runs from the place on, with the columns that are shown; ordered as the direction says."""
+def page(
+    wanted: RunFilter,
+    limit: int,
+    place: Place | None = None,
+    moment: Moment | None = None,
+    names: Iterable[str] = columns.SHOWN,
+) -> Statement:
+    """The first `limit` runs from the place on, with these columns of theirs; ordered as the direction says."""
     select = _Select(wanted, moment)
     select.behind(place)
     order = "ASC" if place and place.direction == "newer" else "DESC"
     ids = select.ids(f"ORDER BY run.id {order} LIMIT {limit}", f"ORDER BY id {order} LIMIT {limit}")
     text = (
-        f"WITH picked AS MATERIALIZED ({ids}) SELECT {select.shown()} FROM picked"
+        f"WITH picked AS MATERIALIZED ({ids}) SELECT {select.shown(names)} FROM picked"
         f" JOIN history.run USING (id) {select.then()} ORDER BY id {order}"
     )
     return select.statement(text)
@@ -195,8 +202,8 @@ class _Select:
             return f"run.{name}"
         return f"CASE WHEN same THEN run.{name} ELSE {declared.then.replace('{}', f'run.{name}')} END"
 
-    def shown(self) -> str:
-        return ", ".join(f"{self.column(name)} AS {name}" for name in columns.SHOWN)
+    def shown(self, names: Iterable[str] = columns.SHOWN) -> str:
+        return ", ".join(f"{self.column(name)} AS {name}" for name in names)
 
     def _state(self) -> str:
         """The state at the moment; whether a failure was made good is looked up only where it matters."""

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from services.api.access.store import Session, SignIn, Token
-from services.api.history.overview import Stopped
-from services.api.history.queries import JobRun
+from services.api.history.overview import Asked, Stopped
 from services.api.panel.views import access, journal
 from tests.unit.panel.runs import NOW, a_run, definition
 from tests.unit.panel.test_views import DA
@@ -15,8 +14,13 @@ from tests.unit.panel.test_views import DA
 _FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
+def an_asked(**given: Any) -> Asked:
+    run = a_run(**given)
+    return Asked(**{name: getattr(run, name) for name in Asked.__struct_fields__})
+
+
 def test_runs_cancellations_and_sign_ins_are_told_newest_first() -> None:
-    run = a_run(triggered_by="ADMIN:1", triggered_at=NOW - timedelta(minutes=3))
+    run = an_asked(triggered_by="ADMIN:1", triggered_at=NOW - timedelta(minutes=3))
     stopped = Stopped(9, "DAILY_MAINTENANCE", NOW - timedelta(minutes=1), "ADMIN:1")
     signed_in = SignIn("1", "Birgitte", NOW - timedelta(minutes=5), "10.0.0.7", _FIREFOX)
     asked = journal.batches([run], [], all_read=True)
@@ -29,8 +33,8 @@ def test_runs_cancellations_and_sign_ins_are_told_newest_first() -> None:
 
 
 def test_many_runs_of_the_same_are_one_entry() -> None:
-    def at(minutes: int, **given: Any) -> JobRun:
-        return a_run(id=1000 - minutes, triggered_at=NOW - timedelta(minutes=minutes), **given)
+    def at(minutes: int, **given: Any) -> Asked:
+        return an_asked(id=1000 - minutes, triggered_at=NOW - timedelta(minutes=minutes), **given)
 
     ops = [at(n, triggered_by="SERVICE:ops") for n in (1, 3, 7, 40)]
     anna = [at(2, triggered_by="ADMIN:1")]
@@ -47,7 +51,7 @@ def test_many_runs_of_the_same_are_one_entry() -> None:
 
 
 def test_where_older_ones_were_not_read_the_number_is_a_least() -> None:
-    runs = [a_run(id=n, triggered_by="SERVICE:ops", triggered_at=NOW) for n in (9, 8, 7)]
+    runs = [an_asked(id=n, triggered_by="SERVICE:ops", triggered_at=NOW) for n in (9, 8, 7)]
     (batch,) = journal.batches(runs, [], all_read=False)
     assert batch.more
     told = journal.entries([batch], [], [], [], [], {"DAILY_MAINTENANCE": definition()}, DA)

@@ -34,7 +34,7 @@ async def journal(request: Asked, past: NamedDependency[History], as_of: AsOf = 
     people = tuple(one for one in askers if one.startswith("ADMIN:"))
     services = tuple(one for one in askers if one not in people)
     asked = [
-        await queries.history(pool, RunFilter(triggered_by=some), _READ, moment) if some else []
+        await overview.asked(pool, RunFilter(triggered_by=some), _READ, moment) if some else []
         for some in (people, services)
     ]
     changed = await overview.changes(pool, voice.now - timedelta(days=_DAYS), until or voice.now + timedelta(days=1))

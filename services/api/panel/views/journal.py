@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from services.api.access.store import SignIn
 from services.api.commands.bulk import Bulk
-from services.api.history.overview import Changed, Stopped
-from services.api.history.queries import JobRun
+from services.api.history.overview import Asked, Changed, Stopped
 from services.api.panel.views.access import place
 from services.api.panel.views.filters import address
 from services.api.panel.views.signs import title
@@ -35,15 +34,15 @@ class Entry(Struct, frozen=True):
 class Batch(Struct, frozen=True):
     """Runs of one job that the same asked for, one soon after the other; oldest first. more: or older ones besides."""
 
-    runs: tuple[JobRun, ...]
+    runs: tuple[Asked, ...]
     more: bool = False
 
 
-def batches(runs: Sequence[JobRun], works: Sequence[Bulk], *, all_read: bool) -> list[Batch]:
+def batches(runs: Sequence[Asked], works: Sequence[Bulk], *, all_read: bool) -> list[Batch]:
     """runs: newest first. What was done to many runs at once is told as that. all_read: there are no older ones."""
     together = {one.id for one in works}
-    found: list[list[JobRun]] = []
-    newest: dict[tuple[str, str, bool], list[JobRun]] = {}
+    found: list[list[Asked]] = []
+    newest: dict[tuple[str, str, bool], list[Asked]] = {}
     for run in runs:
         if run.correlation_id in together:
             continue
@@ -104,7 +103,7 @@ def _of_batch(batch: Batch, definitions: Mapping[str, JobDefined], voice: Voice)
     return Entry(when, who, text, span, _where(first, last))
 
 
-def _where(first: JobRun, last: JobRun) -> str:
+def _where(first: Asked, last: Asked) -> str:
     """The same runs in the history."""
     until = last.triggered_at + timedelta(seconds=1)
     query = [("job", last.job_type), ("by", last.triggered_by), ("from", utc(first.triggered_at)), ("to", utc(until))]
