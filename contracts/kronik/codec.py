@@ -291,7 +291,9 @@ def _decode_trigger(
     except InvalidTrigger as error:
         data = BadTrigger(str(error), _user_id(place.origin, document))
     named = document if "specversion" in document else {}
-    id = _trigger_id(place.origin, _attribute(named, "id"), msg_id) or f"{sequence}@{time.isoformat()}"
+    id = _trigger_id(place.origin, named, msg_id) or f"{sequence}@{time.isoformat()}"
+    if not named:
+        return Recorded(sequence, subject, time, id, data)
     source, correlation_id = _attribute(named, "source") or "", _attribute(named, "correlationid")
     return Recorded(sequence, subject, time, id, data, source, correlation_id, _attribute(named, "traceparent"))
 
@@ -314,11 +316,12 @@ def _expected_trigger(body: bytes) -> tuple[Envelope, Triggered] | None:
     return None if is_long else (found, data)
 
 
-def _trigger_id(origin: str, named: str | None, msg_id: str | None) -> str | None:
+def _trigger_id(origin: str, named: dict[str, Any], msg_id: str | None) -> str | None:
     """Kronik's own triggers are what their envelope says; of another service's, what the stream tells repeats by."""
-    if named and origin in (subjects.ADMIN, subjects.CRON):
-        return named
-    return clean(msg_id, ID_LIMIT) if msg_id else named
+    if not msg_id:
+        return _attribute(named, "id")
+    own = _attribute(named, "id") if origin in (subjects.ADMIN, subjects.CRON) else None
+    return own or clean(msg_id, ID_LIMIT)
 
 
 def _attribute(named: dict[str, Any], name: str) -> str | None:

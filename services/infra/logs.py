@@ -88,10 +88,8 @@ def _logger(level: int, calm: Calm) -> type[Any]:
     filtering: Any = structlog.make_filtering_bound_logger(level)
 
     class Logger(filtering):  # type: ignore[misc]
-        def _proxy_to_logger(self, method: str, event: str | None = None, **fields: Any) -> Any:
-            if calm.leaves_out(method, str(event)):
-                return None
-            return super()._proxy_to_logger(method, event, **fields)
+        def info(self, event: str, *args: Any, **fields: Any) -> Any:
+            return None if calm.leaves_out("info", event) else super().info(event, *args, **fields)
 
     return Logger
 

@@ -11,6 +11,7 @@ Appends that wait at the same moment leave together (services/log/committer.py, 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from kronik import KronikError, codec, subjects
 from kronik.errors import InvalidEvent, InvalidName
@@ -208,7 +209,7 @@ class EventLog:
 
     async def _commit(self, unit: Unit) -> Stored | None:
         """None where the answer needs a look at the aggregate, or none came. Raises LogRefused, TooLarge, LogClosed."""
-        largest = max([len(message.body) for message in unit])
+        largest = len(unit[0].body) if len(unit) == 1 else max([len(message.body) for message in unit])
         if largest > self.connection.max_payload - _HEADERS_ROOM:
             # It would be refused, and with it all that go out in its company.
             raise TooLarge(
@@ -216,14 +217,16 @@ class EventLog:
             )
         answer = await self.committer.commit(unit)
         match answer:
+            case Stored():
+                return answer
             case Closed():
                 raise LogClosed("the connection to NATS is closed")
             case Refused() if answer.code not in MEET_AGAIN:
                 raise LogRefused(f"NATS refused an event on {unit[0].subject}: {answer.reason}")
-            case Refused():
+            case Refused() | None:
                 return None
             case _:
-                return answer
+                assert_never(answer)
 
     async def _settle(
         self, entries: Sequence[Entry], answer: Stored | None

@@ -172,9 +172,11 @@ class Committer:
     async def _batch(self, group: list[_Waiting]) -> None:
         try:
             await self._divide(group)
-        finally:
+        except BaseException:
             for waiting in group:
                 _tell(waiting, None)
+            raise
+        finally:
             self._batches -= 1
             self._launch_soon()
 
