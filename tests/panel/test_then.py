@@ -2,10 +2,13 @@
 
 from playwright.async_api import expect
 
+from tests.panel.house import House
 from tests.panel.panel import Panel, Stage, a_job
 
 
-async def test_a_page_of_an_earlier_moment_changes_nothing_and_leads_back_to_now(stage: Stage, panel: Panel) -> None:
+async def test_a_page_of_an_earlier_moment_changes_nothing_and_leads_back_to_now(
+    stage: Stage, panel: Panel, emptied: House
+) -> None:
     await stage.define(a_job("CLEAN_UP"))
     first = await stage.ran("CLEAN_UP", {"rows": 1})
     second = await stage.trigger("CLEAN_UP")
@@ -47,6 +50,18 @@ async def test_a_page_of_an_earlier_moment_changes_nothing_and_leads_back_to_now
         await expect(page.locator("body")).to_contain_text(said)
         assert await page.locator("main form[method=post]").count() == 0
         await expect(then.get_by_text("Tilbage til nu")).to_be_visible()
+
+    for _ in range(2):
+        third = await stage.trigger("CLEAN_UP", origin="ops")
+    await emptied.caught_up(stage.log)
+    await panel.open("/admin/system/journal")
+    await expect(page.locator(".journal li").first).to_contain_text("tjenesten ops kørte Oprydning 2 gange")
+    await page.locator(".journal li a").first.click()
+    await expect(page.locator(".runs tbody tr")).to_have_count(2)
+    await panel.open(f"/admin/system/journal?asOf={third - 1}")
+    await expect(page.locator(".journal li").first).to_contain_text("tjenesten ops kørte Oprydning")
+    await panel.open(f"/admin/system/journal?asOf={second}")
+    await expect(page.locator("main")).not_to_contain_text("ops")
 
     for asked, said in (("2020-01-01T00:00", "før den første hændelse"), ("999999", "findes ikke endnu")):
         await panel.open(f"/admin/system?asOf={asked}")

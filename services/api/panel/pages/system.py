@@ -35,6 +35,7 @@ WHILE_RUNNING_MS: Final = 1_500
 """How often a page with an unfinished run looks for progress, which is no event of the history."""
 _COMING: Final = 24
 _OPEN: Final = 100
+_JUDGED: Final = 300
 
 
 @get(HOME, include_in_schema=False, shared=True)
@@ -98,9 +99,11 @@ async def system(
 
 
 async def _left(pool: Pool, failures: list[Failure]) -> list[int]:
-    """Those that would not be run again if somebody asked for it now."""
+    """Those that would not be run again if somebody asked for it now; of more than are worth the time, none."""
     standing = [one.id for one in failures if not one.made_good]
-    return [id for id, why in await bulk.judge(pool, "rerun", standing) if why] if standing else []
+    if not 0 < len(standing) <= _JUDGED:
+        return []
+    return [id for id, why in await bulk.judge(pool, "rerun", standing) if why]
 
 
 def _ordered(known: list[DefinedJob], cards: list[Card]) -> list[DefinedJob]:
