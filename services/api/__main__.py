@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -73,6 +74,8 @@ async def _serve(wanted: ApiSettings) -> int:
             server.drain()
 
     app = below(wanted.base_path, create_app(wanted, stop=stop, on_nats_closed=on_nats_closed))
+    gc.collect()
+    gc.freeze()  # what was loaded and made stays: to look at all of it again and again is a pause for every page
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -189,6 +189,7 @@ def command(data: Path, port: int, settings: dict[str, str] = DURABLE) -> Comman
         "timezone": "UTC",
         "log_timezone": "UTC",
         "logging_collector": "off",
+        "max_logical_replication_workers": "0",  # nor the process that would start them
     }
     options = [f"--{name}={value}" for name, value in {**fixed, **settings}.items()]
     return Command(

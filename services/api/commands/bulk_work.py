@@ -30,7 +30,7 @@ log = logs.get()
 _BATCH = 200
 _AT_ONCE = 200
 """What is appended together goes out as one batch."""
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 1.0
 _AGAIN_AFTER_S = 2.0
 
 
