@@ -111,7 +111,7 @@ def _end(work: dict[str, Any], *, wait: bool, as_json: bool) -> int:
 
 
 def _print_plan(plan: dict[str, Any], line: Any) -> None:
-    line(f"{plan['selected']} runs selected, {plan['eligible']} would be {_DOES[plan['command']]}")
+    line(f"{terminal.runs(plan['selected'])} selected, {plan['eligible']} would be {_DOES[plan['command']]}")
     for left in plan["left"]:
         more = ", …" if left["count"] > len(left["runIds"]) else ""
         line(f"  {left['count']} not: {left['words']} ({', '.join(map(str, left['runIds']))}{more})")
@@ -121,7 +121,7 @@ def _print(work: dict[str, Any]) -> None:
     by = work["askedByName"] or work["askedBy"]
     terminal.print_line(Text(f"{work['command']} {work['id']} is {work['status']}, asked for by {by}", style="bold"))
     terminal.print_line(
-        f"  of {work['selected']} runs {work['done']} {_DOES[work['command']]}, {work['waiting']} waiting"
+        f"  of {terminal.runs(work['selected'])} {work['done']} {_DOES[work['command']]}, {work['waiting']} waiting"
     )
     for why, count in work["left"].items():
         terminal.print_line(f"  {count} left: {why.replace('_', ' ')}")

@@ -142,11 +142,11 @@ def _progress(*, quiet: bool) -> Progress:
 
 def _print_rebuilt(report: RebuildReport) -> None:
     terminal.print_line(
-        f"{report.runs:,} runs from events {report.first:,} to {report.last:,} in {report.seconds:.1f} s"
+        f"{terminal.runs(report.runs)} from events {report.first:,} to {report.last:,} in {report.seconds:.1f} s"
         f" ({report.events_per_s:,.0f} events/s)"
     )
     if report.carried_over:
-        terminal.print_line(f"{report.carried_over:,} runs are older than the stream and were carried over")
+        terminal.print_line(f"older than the stream and carried over: {terminal.runs(report.carried_over)}")
     if report.parked:
         terminal.print_line(f"{report.parked:,} events can't be read and are parked")
     if report.mismatch:
@@ -159,11 +159,10 @@ def _print_rebuilt(report: RebuildReport) -> None:
 
 
 def _print_verified(report: VerifyReport) -> None:
-    terminal.print_line(
-        f"{report.runs:,} runs compared with events {report.first:,} to {report.last:,} in {report.seconds:.1f} s"
-    )
+    compared = f"{terminal.runs(report.runs)} compared with events {report.first:,} to {report.last:,}"
+    terminal.print_line(f"{compared} in {report.seconds:.1f} s")
     if report.too_old:
-        terminal.print_line(f"{report.too_old:,} runs are older than the stream and can't be compared")
+        terminal.print_line(f"older than the stream, and not to be compared: {terminal.runs(report.too_old)}")
     for difference in report.differences[:_SHOWN]:
         terminal.print_line(Text(_describe(difference), style="red"))
     if len(report.differences) > _SHOWN:

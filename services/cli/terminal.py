@@ -37,6 +37,10 @@ class Door(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process, from within whatever task happens to print: main() knows how."""
+        raise
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Before it is laid out, so that columns are as wide as what is seen."""
         return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
@@ -151,6 +155,11 @@ def confirmed(question: str) -> bool:
         return False
     err.print(f"{question} [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def runs(count: int) -> str:
+    """1 run, 2,345 runs."""
+    return "1 run" if count == 1 else f"{count:,} runs"
 
 
 def duration(ms: float | None) -> str:

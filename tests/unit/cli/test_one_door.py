@@ -1,9 +1,12 @@
 """There is one way to the terminal: what is written past it is not looked through."""
 
 import ast
+import io
 from pathlib import Path
 
 import pytest
+
+from services.cli.terminal import Door
 
 ROOT = Path(__file__).parents[3] / "services"
 DOOR = ROOT / "cli" / "terminal.py"
@@ -32,3 +35,14 @@ def test_nothing_is_printed_past_the_door(path: Path) -> None:
 def test_what_the_test_looks_for_is_found() -> None:
     code = "print(1)\nsys.stderr.write('x')\nConsole().print(1)\nrich.console.Console()\nText.from_markup('x')"
     assert len(ways_past(code)) == 5
+
+
+class Closed(io.StringIO):
+    def write(self, text: str, /) -> int:
+        raise BrokenPipeError
+
+
+def test_who_hangs_up_is_for_main_to_handle() -> None:
+    """`kronik tail | head`: rich ends the process, from within the task that prints, which was a traceback."""
+    with pytest.raises(BrokenPipeError):
+        Door(file=Closed()).print("a line")
