@@ -89,6 +89,22 @@ async def test_a_batch_that_is_projected_twice_changes_nothing(
     await db.execute("UPDATE history.checkpoint SET sequence = 0, event_id = ''")
     await project(writer, Checkpoint(0, ""), batch)
     assert await rows(db) == before
+    assert await rows(db, "parked") == []
+
+
+@pytest.mark.usefixtures("written")
+async def test_a_batch_goes_on_with_runs_that_are_there_and_begins_new_ones(
+    stream: Stream, nats_client: Client, writer: Connection, db: Connection
+) -> None:
+    old = await stream.trigger()
+    checkpoint = await project_all(writer, nats_client, old)
+    await stream.go_on(old, STARTED, Completed(attempt=1, result=SUMMARY))
+    new = await stream.run()
+    batch = await messages(nats_client, new + 2)
+    await project(writer, checkpoint, batch[old:])
+    found = await db.fetch("SELECT id, status, version FROM history.run ORDER BY id")
+    assert [tuple(row) for row in found] == [(old, "SUCCESS", old + 2), (new, "SUCCESS", new + 2)]
+    assert await rows(db, "parked") == []
 
 
 async def test_a_checkpoint_that_was_moved_stops_the_write(
