@@ -88,6 +88,12 @@ class Fold:
         self.parked: list[Row] = []
         self.keys: list[Row] = []
 
+    def add(self, other: "Fold") -> None:
+        """What another fold has made of later events."""
+        self.runs.update(other.runs)
+        for name in ("params", "jobs", "schedules", "slots", "parked", "keys"):
+            getattr(self, name).extend(getattr(other, name))
+
     def take(self, stored: Stored, event: Recorded | Parked) -> None:
         """Fold whatever this is; what can't be folded is parked."""
         if type(event) is Parked:

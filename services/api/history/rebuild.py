@@ -7,7 +7,6 @@ Interrupted, it leaves the live tables alone; begun again, it begins anew. The o
 as the schema history_old until the next rebuild. No job ever runs because of this: events are only read.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -15,11 +14,11 @@ from kronik import KronikError
 from msgspec import Struct
 from nats.aio.client import Client
 
-from services.api.history import schema, tables, upgrade
-from services.api.history.columns import Row, row_of, terms_of
+from services.api.history import parts, schema, tables, upgrade
+from services.api.history.columns import row_of, terms_of
 from services.api.history.projections import Checkpoint, Fold
 from services.api.history.projector import Change, fold_in, notify
-from services.api.history.replay import Replay, Source, open_source
+from services.api.history.replay import Source, open_source
 from services.api.history.schema import statement
 from services.api.history.tables import Connection
 from services.infra.clock import monotonic_s
@@ -28,13 +27,10 @@ from services.log import jetstream, subscription
 from services.log.stored import START, Stored
 from services.log.subscription import StreamReplaced
 
-NEXT = "history_next"
-
 _UNTIL_THE_SWAP = "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'"
 """A crash before the swap loses nothing that is served; the swap waits for the disk, and what was before it too."""
 _IN_ORDER = "SET LOCAL enable_hashjoin = off"
 """Both tables by their keys, side by side: a hash of one would be written to disk and read again."""
-_COPY_ROWS = 5_000
 _CLOSE = 1_000
 _LATE_AT_ONCE = 1_000
 
@@ -106,13 +102,14 @@ async def rebuild(
 
     Works with the API running or not, and where the tables are empty or gone. before_swap: awaited with the
     difference; what it raises ends the rebuild, and the live tables stay. Raises RebuildRunning,
-    ReaderLost or LogUnavailable where NATS goes away, and what asyncpg raises.
+    ReaderLost or LogUnavailable where NATS goes away, PartLost where one of several processes fails, and what asyncpg
+    raises.
     """
     nats = await nats_connection.connect(nats_url, "rebuild")
     try:
-        connection = await tables.connect(dsn, NEXT)
+        connection = await tables.connect(dsn, tables.NEXT)
         try:
-            report = await _Rebuild(nats, dsn, connection, on_progress, before_swap).run()
+            report = await _Rebuild(nats, nats_url, dsn, connection, on_progress, before_swap).run()
             await connection.close()  # the lock is free when this returns: the next one may begin
             return report
         finally:
@@ -125,12 +122,14 @@ class _Rebuild:
     def __init__(
         self,
         nats: Client,
+        nats_url: str,
         dsn: str,
         connection: Connection,
         on_progress: Callable[[Progress], None],
         before_swap: Callable[[Diff], Awaitable[None]],
     ) -> None:
         self._nats = nats
+        self._nats_url = nats_url
         self._dsn = dsn
         self._db = connection
         self._on_progress = on_progress
@@ -143,8 +142,8 @@ class _Rebuild:
         await self._claim()
         extent = (await jetstream.stream_info(self._nats)).state
         self._last = extent.last_seq
-        async with open_source(self._nats, "history_rebuild", extent.first) as source:
-            checkpoint = await self._fill(source)
+        checkpoint = await self._fill(extent.first)
+        async with open_source(self._nats, "history_rebuild", self._last + 1) as source:
             carried_over = await self._index_and_carry_over(extent.first)
             await self._fold_late()
             await self._db.execute(statement("first_checkpoint"), schema.VERSION)
@@ -162,31 +161,16 @@ class _Rebuild:
         await self._db.execute(statement("next_schema"))
         await upgrade.create(self._db)
 
-    async def _fill(self, source: Source) -> Checkpoint:
-        """Fold what the stream holds now. COPY of one part goes on while the next one is folded."""
-        replay, copying = Replay(), None
-        rows: list[Row] = []
-        async for batch in source.up_to(self._last):
-            replay.take(batch)
-            rows.extend(map(row_of, replay.finished))
-            if len(rows) >= _COPY_ROWS:
-                if copying:
-                    await copying
-                params, replay.fold.params = replay.fold.params, []
-                copying, rows = asyncio.create_task(self._copy_part(rows, params)), []
-            self._tell("folding", source.passed)
-        if copying:
-            await copying
-        await tables.copy(self._db, schema.RUN, [*rows, *map(row_of, replay.fold.runs.values())])
-        for table, others in tables.others(replay.fold):
-            await tables.copy(self._db, table, others)
+    async def _fill(self, first: int) -> Checkpoint:
+        """Fold what the stream holds now."""
+        replay = await parts.fold(
+            self._nats_url, self._dsn, parts.parts_of(first, self._last), lambda n: self._tell("folding", first - 1 + n)
+        )
+        runs = [*replay.finished, *replay.fold.runs.values()]
+        for table, rows in [(schema.RUN, map(row_of, runs)), *tables.others(replay.fold)]:
+            await tables.copy(self._db, table, rows)
         self._late = replay.late
         return replay.checkpoint
-
-    async def _copy_part(self, runs: list[Row], params: list[Row]) -> None:
-        await tables.copy(self._db, schema.RUN, runs)
-        if params:
-            await tables.copy(self._db, schema.PARAM, params)
 
     async def _index_and_carry_over(self, first: int) -> int:
         self._tell("indexing", self._last)

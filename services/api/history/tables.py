@@ -19,6 +19,7 @@ from services.api.history.schema import Table, statement
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 LIVE = "history"
+NEXT = "history_next"
 
 _MANY = 100
 """So many new rows are worth the round trips of a COPY."""

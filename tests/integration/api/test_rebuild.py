@@ -2,17 +2,23 @@
 
 import asyncio
 import json
+import multiprocessing
+import os
+import signal
+from itertools import pairwise
 
 import pytest
 from kronik.events import Abandoned, Completed, Failed, Retrying, SlotSkipped, Warning
 from nats.aio.client import Client
 
-from services.api.history import tables
+from services.api.history import parts, tables
 from services.api.history.rebuild import Progress, RebuildRunning, rebuild
+from services.api.history.replay import Replay, open_source
 from services.api.history.tables import Connection
 from services.api.history.verify import verify
 from services.log.connection import close, connect
 from services.log.provision import provision
+from services.log.stored import Stored
 from tests.integration.api.conftest import JOB, STARTED, SUMMARY, Api, Stream, project_all
 from tests.servers import NatsServer
 
@@ -63,6 +69,95 @@ async def test_projector_and_rebuild_yield_the_same_bytes(
     assert await contents(db, "history_old") == projected
     assert len(projected["parked"]) == 2
     assert (await verify(nats_url, database_url)).differences == []
+
+
+async def read_all(nats: Client, last: int) -> list[Stored]:
+    async with open_source(nats, "test-rebuild", 1) as source:
+        return [stored async for batch in source.up_to(last) for stored in batch]
+
+
+def replayed(messages: list[Stored]) -> Replay:
+    """As a process hands it on: what ended is copied, and gone."""
+    replay = Replay()
+    replay.take(messages)
+    return replay
+
+
+def all_of(replay: Replay) -> list[str]:
+    fold = replay.fold
+    runs = sorted([*replay.finished, *fold.runs.values()], key=lambda run: run.id)
+    others = [sorted(rows) for _, rows in tables.others(fold)]
+    return [*map(str, runs), str(others), str(replay.late), str(replay.checkpoint)]
+
+
+async def test_parts_of_a_stream_joined_are_the_whole_wherever_their_borders_are(
+    stream: Stream, nats_client: Client
+) -> None:
+    messages = await read_all(nats_client, await everything(stream))
+    whole = all_of(replayed(messages))
+    places = range(len(messages) + 1)
+    for one in places:
+        for other in places[one:]:
+            split = (messages[:one], messages[one:other], messages[other:])
+            assert all_of(parts.join(map(replayed, split))) == whole, (one, other)
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 0), (1, 1), (7, 6), (1, 10**6), (123_457, 7 * 10**6 + 3)])
+def test_parts_hold_every_event_once(first: int, last: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    found = parts.parts_of(first, last)
+    assert (found[0].first, found[-1].last) == (first, last)
+    assert all(one.last + 1 == other.first for one, other in pairwise(found))
+    assert len(found) == max(1, min(parts.AT_MOST, (last - first + 1) // parts.WORTH))
+
+
+def three_parts(first: int, last: int) -> list[parts.Part]:
+    borders = [first, first + (last - first) // 3, first + (last - first) // 2, last + 1]
+    return [parts.Part(begin, behind - 1) for begin, behind in pairwise(borders)]
+
+
+async def test_several_processes_make_the_same_bytes(
+    stream: Stream,
+    nats_client: Client,
+    nats_url: str,
+    database_url: str,
+    writer: Connection,
+    db: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parts, "parts_of", three_parts)
+    last = await everything(stream)
+    await project_all(writer, nats_client, last)
+    projected, told = await contents(db), list[Progress]()
+    report = await rebuild(nats_url, database_url, told.append)
+    assert await contents(db) == projected
+    assert (report.last, report.added, report.changed, report.removed) == (last, 0, 0, 0)
+    assert max(each.sequence for each in told if each.phase == "folding") == last
+    assert multiprocessing.active_children() == []
+
+
+async def test_a_process_that_is_killed_ends_the_rebuild_and_nothing_is_left(
+    stream: Stream,
+    nats_client: Client,
+    nats_url: str,
+    database_url: str,
+    writer: Connection,
+    db: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parts, "parts_of", three_parts)
+    await project_all(writer, nats_client, await everything(stream))
+    whole = await contents(db)
+    rebuilding = asyncio.create_task(rebuild(nats_url, database_url))
+    while not (children := multiprocessing.active_children()):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    os.kill(children[0].pid or 0, signal.SIGKILL)
+    with pytest.raises(parts.PartLost, match="is gone"):
+        await rebuilding
+    assert multiprocessing.active_children() == []
+    assert await contents(db) == whole
+    await rebuild(nats_url, database_url)
+    assert await contents(db) == whole
 
 
 async def test_the_declaration_is_what_a_rebuild_makes(
