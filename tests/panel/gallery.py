@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from kronik.events import Pause, Retrying, Schedule, ScheduleChanged, Warning
+from kronik.events import Failed, Pause, Retrying, Schedule, ScheduleChanged, Warning
 from kronik.show import Show
 from playwright.async_api import Page, expect
 
@@ -164,13 +164,17 @@ async def many(house: House, panel: Panel, stage: Stage) -> list[Shown]:
 
 async def _what_cannot_be_read(stage: Stage) -> int:
     """Messages of others, and triggers whose params the job does not take: a run of these."""
+
+    def refused(error: str) -> Failed:
+        return Failed(attempt=0, error=error, error_type="InvalidParams")
+
     publish = stage.log.connection.jetstream().publish
     await publish("jobs.run.CLEAN_UP.7.started", f"no event {WORD}".encode())
     await publish("jobs.run.CLEAN_UP.7.started", b"{}")
     unreadable = await publish("jobs.trigger.MONTHLY_BILLING.ops", b"[]")
-    await stage.fail(unreadable.seq, "the trigger's body must be a JSON object (the params), got an array")
+    await stage.happens(unreadable.seq, refused("the trigger's body must be a JSON object (the params), got an array"))
     misfit = await stage.trigger("EXPORT", origin="ops", params={"month": 1})
-    await stage.fail(misfit, "params: Expected `str`, got `int` - at `$.month` (allowed: month)")
+    await stage.happens(misfit, refused("params: Expected `str`, got `int` - at `$.month` (allowed: month)"))
     long_ago = stage.log.clock.now() - timedelta(hours=2)
     late = "Seen 1 h 10 min late, and the schedule does not catch up."
     await stage.skipped("MONTHLY_BILLING", long_ago, "missed", late)

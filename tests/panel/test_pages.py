@@ -83,7 +83,7 @@ async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
         await well()
         serving.cancel()
         await expect(page).to_have_title(_begins("Ingen runner"), timeout=5_000)
-        await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Clean up")
+        await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Oprydning")
         await event_log.connection.jetstream().delete_stream(subjects.STREAM)
         await provision(event_log.connection, replicas=1)
         await said("Historikken står stille")
