@@ -276,10 +276,12 @@ def _decode_trigger(
     attributes: Mapping[str, str] | None,
 ) -> Recorded:
     data: Triggered | BadTrigger
-    if place.origin in (subjects.ADMIN, subjects.CRON) and (short := _expected_trigger(body)):
+    own = place.origin in (subjects.ADMIN, subjects.CRON)
+    if (own or not (attributes or _may_claim(body))) and (short := _expected_trigger(body)):
         envelope, data = short
+        id = envelope.id if own or not msg_id else clean(msg_id, ID_LIMIT)
         traced = (envelope.correlationid or None, envelope.traceparent or None)
-        return Recorded(sequence, subject, time, envelope.id, data, envelope.source, *traced)
+        return Recorded(sequence, subject, time, id, data, envelope.source, *traced)
     document: dict[str, Any] = {}
     try:
         document = _document(body)
@@ -299,7 +301,8 @@ def _decode_trigger(
 
 
 def _expected_trigger(body: bytes) -> tuple[Envelope, Triggered] | None:
-    """The short way for nearly all of Kronik's own, today's version in plain ASCII: None for whatever needs a look."""
+    """The short way for nearly all that are written as Kronik writes its own, today's version in plain ASCII: None for
+    whatever needs a look."""
     if not body.isascii() or len(body) > PARAMS_LIMIT or is_too_deep(body):
         return None
     if b"\\" in body or b"data_base64" in body or b"triggeredby" in body.lower().translate(None, b"_-"):
@@ -314,6 +317,11 @@ def _expected_trigger(body: bytes) -> tuple[Envelope, Triggered] | None:
         and max(len(found.source), len(found.correlationid or ""), len(found.traceparent or "")) > ID_LIMIT
     )
     return None if is_long else (found, data)
+
+
+def _may_claim(body: bytes) -> bool:
+    """Whether it names what only we may say; a pattern takes ten times as long to see that it doesn't."""
+    return b"userId" in body or b"scheduledFor" in body or b"rerunOf" in body
 
 
 def _trigger_id(origin: str, named: dict[str, Any], msg_id: str | None) -> str | None:

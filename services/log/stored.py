@@ -139,18 +139,22 @@ class Delivery(Struct, frozen=True):
 
 def delivery_of(subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> Delivery:
     """Of a delivery's bytes (protocol.deliver_raw)."""
-    stored, _ = delivered_raw(subject, reply, headers, body)
-    return Delivery(stored, reply.decode(), int(_acknowledgement(reply)[0]))
+    times, *told = _acknowledgement(reply)
+    return Delivery(_delivered(subject, told, headers, body), reply.decode(), int(times))
 
 
 def delivered_raw(subject: bytes, reply: bytes, headers: bytes | None, body: bytes) -> tuple[Stored, int]:
     """A message that a consumer delivered, of its bytes (protocol.deliver_raw), and which of the consumer's deliveries
     it is (from 1)."""
-    _, sequence, delivery, stamp, behind = _acknowledgement(reply)
+    _, *told = _acknowledgement(reply)
+    return _delivered(subject, told, headers, body), int(told[1])
+
+
+def _delivered(subject: bytes, told: list[bytes], headers: bytes | None, body: bytes) -> Stored:
+    sequence, _, stamp, behind = told
     on = text(subject)
     msg_id, attributes, expects = _told(on, headers) if headers else _TOLD_NOTHING
-    stored = Stored(int(sequence), on, time_of(int(stamp)), body, msg_id, int(behind), attributes, expects)
-    return stored, int(delivery)
+    return Stored(int(sequence), on, time_of(int(stamp)), body, msg_id, int(behind), attributes, expects)
 
 
 def _acknowledgement(reply: bytes) -> list[bytes]:

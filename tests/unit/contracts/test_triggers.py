@@ -258,9 +258,9 @@ _SHORT = st.fixed_dictionaries(
     _SHORT | some.json,
     st.dictionaries(st.sampled_from(["id", "source", "correlationid", "traceparent", "time", "type"]), _ATTRIBUTES),
     st.sampled_from([{}, {}, {}, {"data_base64": ""}, {"tRiggered-by": 1}]),
-    st.sampled_from(["admin", "cron"]),
+    st.sampled_from(["admin", "cron", "ops"]),
 )
-def test_the_short_way_to_an_own_trigger_leads_where_the_long_one_does(
+def test_the_short_way_to_a_trigger_like_our_own_leads_where_the_long_one_does(
     data: Any, attributes: dict[str, Any], more: dict[str, Any], origin: str
 ) -> None:
     """What is not ASCII takes the long way."""
