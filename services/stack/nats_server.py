@@ -21,7 +21,7 @@ server_name: kronik
 listen: "{host}:{port}"
 {extra}
 jetstream {{
-  store_dir: "{store}"
+  store_dir: {store}
   # An event that was acknowledged survives a power cut.
   sync_interval: always
   # Not a share of what is free at start: a full disk is reported by the write that meets it.
@@ -56,7 +56,8 @@ INCLUDED = "include accounts.conf\n"
 
 def config(*, port: int, store: Path, accounts: str = "", extra: str = "") -> str:
     """The configuration file's text. accounts: who may do what, see log.accounts; without it everybody may all."""
-    return _CONFIG.format(host=LOOPBACK, port=port, store=store, accounts=accounts, extra=extra)
+    quoted = json.dumps(str(store), ensure_ascii=False)  # a path may have quotes and backslashes
+    return _CONFIG.format(host=LOOPBACK, port=port, store=quoted, accounts=accounts, extra=extra)
 
 
 def routes(password: str, nodes: Sequence[str]) -> str:
