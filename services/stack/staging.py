@@ -24,6 +24,8 @@ _ROOM_BYTES: Final = 256 * 1024**2
 _SCARCE_BYTES: Final = 32 * 1024**2
 """Somebody else fills it: a batch that can't be staged can't be stored."""
 _LOOK_EVERY_S: Final = 0.25
+_LOOK_AGAIN_S: Final = 1.0
+"""Where all is as it should be."""
 
 
 def _memories() -> list[Path]:
@@ -57,18 +59,24 @@ class Staging:
     async def keep(self) -> None:
         """Look until cancelled. Not before the server has started."""
         while True:
-            self.look()
-            await asyncio.sleep(_LOOK_EVERY_S)
+            good = self.look()
+            await asyncio.sleep(_LOOK_AGAIN_S if good else _LOOK_EVERY_S)
 
-    def look(self) -> None:
-        """Link what is not linked, or leads to what somebody has cleaned up: systemd does, when a user logs out."""
+    def look(self) -> bool:
+        """Link what is not linked, or leads to what somebody has cleaned up: systemd does, when a user logs out.
+
+        Whether it was all linked already.
+        """
+        links = list(self._links())
+        linked = [link.is_symlink() and link.is_dir() for link in links]
         # The server works on the same files: what it was faster with is seen at the next look.
         with contextlib.suppress(OSError):
-            for link in self._links():
-                if not (link.is_symlink() and link.is_dir()):
+            for link, good in zip(links, linked, strict=True):
+                if not good:
                     self._link(link)
                 elif shutil.disk_usage(link).free < _SCARCE_BYTES:
                     _unlink(link)
+        return bool(linked) and all(linked)
 
     def leave(self) -> None:
         """After the server's end: take away what is empty. What is staged stays for the next server, unless the store
