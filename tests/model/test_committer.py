@@ -117,7 +117,7 @@ def test_each_writer_is_told_what_became_of_its_own_unit(units: list[Unit], fate
         _told_the_truth(wire, unit, answer)
     for batch in wire.batches:
         assert max(Counter(each.aggregate for each in batch if each.aggregate).values(), default=1) == 1
-        assert len(batch) <= 1_000
+        assert len(batch) <= 250
     started = Counter(each.subject for each in wire.stored if each.aggregate)
     assert not [subject for subject, times in started.items() if times > 1], "who expects nothing there comes once"
 
@@ -129,9 +129,9 @@ async def _commit_all(wire: MemoryWire, units: list[Unit]) -> list[Answer]:
 
 async def test_what_waits_at_the_same_moment_goes_in_one_batch() -> None:
     wire = MemoryWire()
-    answers = await _commit_all(wire, [(run(n, "started", 0),) for n in range(1, 501)])
-    assert [len(batch) for batch in wire.batches] == [500]
-    assert answers == [Stored((n,)) for n in range(1, 501)]
+    answers = await _commit_all(wire, [(run(n, "started", 0),) for n in range(1, 201)])
+    assert [len(batch) for batch in wire.batches] == [200]
+    assert answers == [Stored((n,)) for n in range(1, 201)]
 
 
 @dataclass
