@@ -55,9 +55,14 @@ class Part(Struct, frozen=True):
 def parts_of(first: int, last: int) -> list[Part]:
     """One for each process that is worth beginning; at least one."""
     events = max(0, last - first + 1)
-    count = max(1, min(AT_MOST, len(os.sched_getaffinity(0)), events // WORTH))
+    count = max(1, min(AT_MOST, _cores(), events // WORTH))
     borders = [first + events * number // count for number in range(count + 1)]
     return [Part(begin, behind - 1) for begin, behind in pairwise(borders)]
+
+
+def _cores() -> int:
+    """Those that we may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 async def fold(nats_url: str, dsn: str, parts: list[Part], on_passed: Passed) -> Replay:

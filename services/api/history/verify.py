@@ -7,8 +7,10 @@ Those with events after their end are few, and are folded again at the end.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import Any, Literal
 
+import asyncpg
 from kronik import KronikError
 from kronik.events import Recorded
 from kronik.run import Run
@@ -30,6 +32,7 @@ LISTED = 1_000
 """So many differences are listed; all are counted."""
 
 _STATE = INDEX["state"]
+_served: Callable[[asyncpg.Record], Row] = itemgetter(*schema.RUN.names)
 _AT_ONCE = 2_000
 _INT4 = 2**31 - 1
 
@@ -169,7 +172,7 @@ class _Verify:
         if not runs:
             return
         records = await self._db.fetch(schema.statement("load_runs"), [run.id for run in runs])
-        served = {record["id"]: tuple(record[name] for name in schema.RUN.names) for record in records}
+        served = {record["id"]: _served(record) for record in records}
         for run in runs:
             self._seen[run.id >> 3] |= 1 << (run.id & 7)
             self._compare_run(run.id, row_of(run), served.get(run.id))

@@ -5,8 +5,10 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from itertools import pairwise
 
+import psutil
 import pytest
 from kronik.events import Abandoned, Completed, Failed, Retrying, SlotSkipped, Warning
 from nats.aio.client import Client
@@ -104,7 +106,7 @@ async def test_parts_of_a_stream_joined_are_the_whole_wherever_their_borders_are
 
 @pytest.mark.parametrize(("first", "last"), [(1, 0), (1, 1), (7, 6), (1, 10**6), (123_457, 7 * 10**6 + 3)])
 def test_parts_hold_every_event_once(first: int, last: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(parts, "_cores", lambda: 64)
     found = parts.parts_of(first, last)
     assert (found[0].first, found[-1].last) == (first, last)
     assert all(one.last + 1 == other.first for one, other in pairwise(found))
@@ -158,6 +160,24 @@ async def test_a_process_that_is_killed_ends_the_rebuild_and_nothing_is_left(
     assert await contents(db) == whole
     await rebuild(nats_url, database_url)
     assert await contents(db) == whole
+
+
+async def test_no_process_outlives_who_began_it(stream: Stream, nats_url: str, database_url: str) -> None:
+    await stream.trigger()
+    never = "[parts.Part(1, 1000), parts.Part(1001, 2000)]"  # both wait for what does not come
+    code = f"""if True:
+        import asyncio
+        from services.api.history import parts
+        asyncio.run(parts.fold({nats_url!r}, {database_url!r}, {never}, print))
+    """
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.DEVNULL)
+    watched = psutil.Process(parent.pid)
+    while len(children := watched.children()) < 3:  # noqa: ASYNC110 (one of them tidies up behind the others)
+        await asyncio.sleep(0.01)
+    parent.kill()
+    await parent.wait()
+    _, left = psutil.wait_procs(children, timeout=10)
+    assert left == []
 
 
 async def test_the_declaration_is_what_a_rebuild_makes(
