@@ -138,19 +138,19 @@ def nats(*, users: bool = False) -> Iterator[NatsServer]:
     """A running nats-server with JetStream and synced writes. users: with the shipped users and permissions."""
     names = nats_users.USERS if users else ()
     passwords = {name: f"{name}-secret" for name in names}
-    with _directory("nats") as home:
+    with contextlib.ExitStack() as at_last, _directory("nats") as home:
         port = find_free()
         accounts = nats_users.accounts(passwords, SERVICES) if users else ""
         config = home / "nats.conf"
         store = home / "store"
         store.mkdir()
         staging = Staging(store)
+        at_last.callback(staging.leave)
         config.write_text(nats_server.config(port=port, store=store, accounts=accounts))
         command = nats_server.command(config, staging)
         server = NatsServer(command, port, home / "nats.log", passwords=passwords, staging=staging)
         with _running(server):
             yield server
-    staging.leave()
 
 
 @dataclass
