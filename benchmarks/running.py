@@ -3,6 +3,7 @@ starts, and how many it can do. What it did is read from the stream, by the stre
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -23,7 +24,7 @@ from tests.servers import NatsServer
 CONCURRENCIES = (50, 500, 1000)
 _TOGETHER = 500
 _LOOK_EVERY_S = 0.1
-_BEATS_S = 0.01
+_BEATS_S = 0.005
 """A load that comes in bursts makes a queue of its own, which is what would be measured."""
 
 
@@ -112,11 +113,11 @@ async def _half_loaded(server: NatsServer, log: EventLog, per_s: float, latencie
 
     async def load() -> None:
         number, begin = 0, time.perf_counter()
-        while True:
-            due = round((time.perf_counter() - begin) * per_s) - number
-            await _ask_for(log, "NOOP_1000", number, due)
-            number += due
-            await asyncio.sleep(_BEATS_S)
+        for beat in itertools.count(1):
+            due = round(beat * _BEATS_S * per_s)
+            await _ask_for(log, "NOOP_1000", number, due - number)
+            number = due
+            await asyncio.sleep(begin + beat * _BEATS_S - time.perf_counter())
 
     with _runner(server, "benchmarks.jobs,tests.sample_jobs", 1):
         await _announced(log, "NOOP_1000")
