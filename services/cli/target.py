@@ -64,7 +64,10 @@ class Target(Struct, frozen=True, kw_only=True):
 
     def _need(self, value: str | None, setting: str) -> str:
         if value is None:
-            raise NotRunning(f"no `kronik up` runs on {self.place}, and {setting} is not set")
+            from services.infra import misspelt
+
+            typed = "".join(f", but {one.name} is" for one in misspelt.unread() if one.meant == setting)
+            raise NotRunning(f"no `kronik up` runs on {self.place}, and {setting} is not set{typed}")
         return value
 
 

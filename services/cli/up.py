@@ -13,6 +13,7 @@ from cyclopts import Parameter, validators
 from rich.text import Text
 
 from services.cli import terminal
+from services.cli.usage import BadUsage
 from services.infra import logs
 from services.stack import ready
 from services.stack.up import Options, Started, up
@@ -41,6 +42,8 @@ def up_command(
     ready_file
         Write {"url","token","natsUrl","databaseUrl"} there once everything answers.
     """
+    if ready_file is not None and (ready_file.is_dir() or not ready_file.parent.is_dir()):
+        raise BadUsage(f"--ready-file {ready_file}: expected a file in a directory that exists")
     logs.configure("up", log_format="console", level="error")
     options = Options(port=port, demo=demo, ready_file=ready_file)
     asyncio.run(up(options, ready.state_directory(), _say, _tell if json else greet))

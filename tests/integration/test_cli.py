@@ -219,6 +219,7 @@ def set_result(up: Up, run_id: int, result: str) -> None:
         (("tail", "--job", "a.b"), 2, "job type"),
         (("bulk", "show", "1"), 2, "no bulk 1"),
         (("export", "."), 2, "expected a file"),
+        (("up", "--ready-file", "/no/such/file"), 2, "expected a file in a directory that exists"),
         (("nonsense",), 2, "nonsense"),
     ],
 )
@@ -242,6 +243,12 @@ def test_without_a_running_up_it_says_so(arguments: tuple[str, ...]) -> None:
     assert result.returncode == 3
     assert f"no `kronik up` runs on {place / '.kronik'}" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_misspelt_address_is_named() -> None:
+    with home() as place:
+        result = Up(place, environ={"KRONIK_UR": "http://127.0.0.1:1"}).kronik("history")
+    assert (result.returncode, "KRONIK_URL is not set, but KRONIK_UR is" in result.stderr) == (3, True), result.stderr
 
 
 def test_an_address_where_nobody_answers_is_unreachable() -> None:
