@@ -304,11 +304,11 @@ async def test_an_id_that_stands_elsewhere_keeps_nothing_out(stage: Stage) -> No
 
 
 def slot_and_trigger(ledger: int, at: str = "9") -> list[Entry]:
-    """Any two events that stand or fall together, the first of them guarded."""
+    """As the scheduler appends them: two events that stand or fall together, the second of them guarded."""
     guarded = Expected("jobs.slot.NAP.*", ledger)
     return [
-        Entry("jobs.slot.NAP.fired", SlotFired(scheduled_for=AT), f"slot-{at}", guarded),
         Entry("jobs.trigger.NAP.cron", Triggered(), f"trigger-{at}"),
+        Entry("jobs.slot.NAP.fired", SlotFired(scheduled_for=AT), f"slot-{at}", guarded),
     ]
 
 
@@ -346,7 +346,7 @@ async def test_a_unit_stands_as_a_whole_or_falls_as_a_whole(stage: Stage) -> Non
     assert isinstance(first, tuple)
     assert [each.sequence for each in first] == [1, 2]
     assert await stage.log.append_unit(slot_and_trigger(0, "10")) == Conflict()
-    assert isinstance(await stage.log.append_unit(slot_and_trigger(1, "10")), tuple)
+    assert isinstance(await stage.log.append_unit(slot_and_trigger(2, "10")), tuple)
     assert [each.sequence for each in await stage.log.read("jobs.>")] == [1, 2, 3, 4]
 
 
