@@ -19,7 +19,9 @@ _SHIFTS = """() => new Promise(done => {
     const rest = { getEntries: () => seen.takeRecords() };
     setTimeout(() => {
         add(rest);
-        const moved = found.flatMap(one => one.sources).map(one => one.node?.outerHTML?.slice(0, 120) ?? '?');
+        const at = ({ x, y, width }) => [x, y, width].map(Math.round).join(' ');
+        const said = one => `${one.node?.outerHTML?.slice(0, 80)} ${at(one.previousRect)} -> ${at(one.currentRect)}`;
+        const moved = found.flatMap(one => one.sources).map(said);
         done([found.reduce((sum, one) => sum + one.value, 0), moved.join(' ')]);
     }, 50);
 })"""
