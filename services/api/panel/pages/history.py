@@ -76,8 +76,8 @@ async def history(
 
 async def _unknown(pool: Pool, wanted: RunFilter) -> list[str]:
     """The job types of the filter that nobody announced and that never ran."""
-    known = set(await queries.known_job_types(pool))
     asked = dict.fromkeys((*wanted.job_types, *wanted.not_job_types))
+    known = set(await queries.known_job_types(pool)) if asked else ()
     return [one for one in asked if one not in known and not await queries.has_runs(pool, clean(one, 200))]
 
 
