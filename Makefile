@@ -41,7 +41,7 @@ check: $(STAMP) ## ruff, mypy --strict, import-linter, and whether schemas/ is c
 	$(BIN)/lint-imports
 	$(BIN)/kronik schemas --check
 
-faults: $(STAMP) ## Inflict every fault as often as docs/reliability.md says (two hours), and print its table
+faults: $(STAMP) ## Inflict every fault as often as its figures want (two hours), and print its table
 	$(BIN)/python -m pytest -m deep tests/model
 	$(BIN)/python -m tests.faults --full $(ARGS)
 

@@ -29,7 +29,7 @@ _RUNNER = {
     "jobs": f"{JOBS},tests.release_one",
     "ack_wait_s": str(ACK_WAIT_S),
     "grace_s": "1",
-    "slots": "12",
+    "slots": "24",  # a job that waits holds one of them, and there are twelve
     "log_level": "info",
 }
 
