@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 from kronik import KronikError
 from kronik.errors import InvalidName
 from msgspec import Struct
@@ -113,6 +113,9 @@ def run(arguments: list[str]) -> int:
         app = create_app(asked=next(iter(arguments), None))
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
+    except UnusedCliTokensError as error:
+        hint = "; put the cron expression in quotes" if arguments[0] == "schedule" else ""
+        return _complain(f"not understood: {' '.join(error.unused_tokens or ())[:200]}{hint}", USAGE)
     except CycloptsError as error:
         return _complain(f"{error} (kronik --help, kronik COMMAND --help)", USAGE)
     except KronikError as error:

@@ -212,7 +212,17 @@ def _misfits(definition: JobDefined, params: dict[str, Any]) -> list[FieldError]
 def _field_error(error: ValidationError) -> FieldError:
     error = _of_what_is_not_null(error)
     field = ".".join(("params", *(str(step) for step in error.absolute_path)))
-    return FieldError(field, error.message[:500], _allowed(error))
+    return FieldError(field, _problem(error)[:500], _allowed(error))
+
+
+def _problem(error: ValidationError) -> str:
+    """As the judge says it, but for names that are not taken: which are, also where there are none."""
+    if error.validator != "additionalProperties" or error.validator_value is not False:
+        return error.message
+    known = _allowed(error)
+    given = error.instance if isinstance(error.instance, dict) else {}
+    unknown = ", ".join(repr(name) for name in given if name not in known)
+    return f"there is no {unknown}; there is {', '.join(known) or 'nothing that can be given'}"
 
 
 def _of_what_is_not_null(error: ValidationError) -> ValidationError:

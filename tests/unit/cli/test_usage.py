@@ -138,3 +138,8 @@ def test_a_full_disk_is_no_fault_of_what_was_asked(capsys: pytest.CaptureFixture
     assert "No space left" in capsys.readouterr().err
     assert run(["export", str(tmp_path / "e.csv")]) == 0
     assert (tmp_path / "e.csv").read_bytes() == b"id\r\n"
+
+
+def test_a_cron_expression_without_quotes_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(capsys, "schedule", "DAILY_MAINTENANCE", *["0", "4", "a", "b", "c"])
+    assert said == "kronik: not understood: 4 a b c; put the cron expression in quotes\n"
