@@ -32,12 +32,14 @@ READ = (
 ROLES: tuple[Role, ...] = get_args(Role)
 IN_WORDS = {
     "KRONIK_JOBS": "the three",
+    "KRONIK_HEYNABO_CRON": "by hand alone",
     "KRONIK_INSTANCE": "`<host>-<pid>`",
     "KRONIK_DINING_DATABASE_URL": "as `KRONIK_DATABASE_URL`",
 }
 NOT_SETTINGS = {
     "KRONIK_FAILPOINT",  # faults for tests
     "KRONIK_MIGRATE_URL",  # how `migrate` tells dbmate
+    "KRONIK_PARAM_",  # how names begin that a command's job is told its params by
 }
 
 
