@@ -63,11 +63,11 @@ class DailyMaintenanceResult(Struct, frozen=True, rename="camel"):
         " efter ønske 60 dage frem."
     },
     show=[
-        Show("consume.consumed", {"da": "Middage afholdt", "en": "Dinners consumed"}),
-        Show("close.closed", {"da": "Bestillinger lukket", "en": "Orders closed"}),
+        Show("consume.consumed", {"da": "Dinners consumed", "en": "Dinners consumed"}),
+        Show("close.closed", {"da": "Orders closed", "en": "Orders closed"}),
         Show(
             "transact.created",
-            {"da": "Transaktioner", "en": "Transactions"},
+            {"da": "Transactions", "en": "Transactions"},
             short={"da": "trans", "en": "trans"},
         ),
     ],

@@ -50,14 +50,14 @@ def _schedule() -> Cron | None:
         "da": "Henter husstande, beboere og konti fra Heynabo. Poster, der ikke kan bruges, bliver til advarsler."
     },
     show=[
-        Show("householdsCreated", {"da": "Husstande", "en": "Households"}, format="plus"),
+        Show("householdsCreated", {"da": "Households", "en": "Households"}, format="plus"),
         Show(
             "inhabitantsCreated",
-            {"da": "Beboere", "en": "Inhabitants"},
+            {"da": "Inhabitants", "en": "Inhabitants"},
             format="plus",
-            short={"da": "beboere", "en": "inhab"},
+            short={"da": "inhab", "en": "inhab"},
         ),
-        Show("usersCreated", {"da": "Brugere", "en": "Users"}, format="plus"),
+        Show("usersCreated", {"da": "Users", "en": "Users"}, format="plus"),
     ],
 )
 async def heynabo_import(run: RunContext, params: NoParams) -> HeynaboImportResult:

@@ -42,10 +42,10 @@ class MonthlyBillingResult(Struct, frozen=True, rename="camel"):
     show=[
         Show(
             "invoicesGenerated",
-            {"da": "Fakturaer dannet", "en": "Invoices generated"},
+            {"da": "Invoices generated", "en": "Invoices generated"},
             short={"da": "fakturaer", "en": "invoices"},
         ),
-        Show("totalAmount", {"da": "Beløb i alt", "en": "Total amount"}, format="money"),
+        Show("totalAmount", {"da": "Total amount", "en": "Total amount"}, format="money"),
     ],
 )
 async def monthly_billing(run: RunContext, params: NoParams) -> MonthlyBillingResult:

