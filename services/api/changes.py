@@ -16,6 +16,7 @@ from services.infra.clock import monotonic_s
 log = logs.get()
 
 _AGAIN_S = 1.0
+_BULK = "bulk"
 _LOOK_S = 0.1
 _changes = msgspec.json.Decoder(Change)
 
@@ -44,12 +45,14 @@ class Waiter:
 
 
 class Changes:
-    """Tells everybody in this process what was projected, by whichever process. position: the last that was told of."""
+    """Tells everybody in this process what was projected, by whichever process. position: the last that was told of;
+    promised: set when somebody has asked for a bulk."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._waiters: set[Waiter] = set()
         self.position = 0
+        self.promised = asyncio.Event()
 
     @contextmanager
     def waiting(self) -> Iterator[Waiter]:
@@ -86,6 +89,7 @@ class Changes:
         connection.add_termination_listener(lambda _: ended.set())
         try:
             await connection.add_listener(CHANNEL, self._on_notify)
+            await connection.add_listener(_BULK, lambda *_: self.promised.set())
             self.tell(Change(0))  # what happened before is not known
             await ended.wait()
         finally:

@@ -133,6 +133,7 @@ async def test_what_waits_of_a_bulk_is_left_alone_and_a_queue_is_emptied(
     await emptied.caught_up(stage.log)
     await plain.goto(f"{HOME}/bulk/new?unresolved=1")
     await plain.get_by_role("button", name="Kør 3 igen").click()
+    await seen(plain, "1 / 3")
     await plain.get_by_role("button", name="Lad resten være").click()
     await seen(plain, "stoppet af admin")
     await plain.goto(f"{HOME}/history?phase=queued&job=CLEAN_UP")

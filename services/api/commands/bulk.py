@@ -133,6 +133,7 @@ async def apply(pool: Pool, identity: Identity, command: Command, wanted: RunFil
         if await connection.fetchval(_sql("add_bulk"), id, command, _written(wanted), account):
             ids, whys = [one for one, _ in judged], [why for _, why in judged]
             await connection.execute(_sql("add_bulk_runs"), id, ids, whys)
+            await connection.execute(_sql("tell_of_bulk"))
     return await find(pool, id)
 
 

@@ -5,6 +5,7 @@ the way, the row is free again and the batch is done anew, which finds what was 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -54,13 +55,21 @@ class BulkWork:
         while True:
             try:
                 if not (await self._past.pool.fetchval(_sql("any_bulk")) and await self.run_once()):
-                    await asyncio.sleep(_LOOK_EVERY_S)
+                    await self._promised()
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, LogUnavailable) as away:
                 log.warning("bulk_waits", error=repr(away)[:300])
                 await asyncio.sleep(_AGAIN_AFTER_S)
             except Exception:
                 log.exception("bulk_failed")
                 await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def _promised(self) -> None:
+        """Until somebody asks for more, or a while has passed: what waits may have room now."""
+        promised = self._past.changes.promised
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await promised.wait()
+        promised.clear()
 
     async def run_once(self) -> bool:
         """Do one batch of one bulk; False where nothing can be done now."""
@@ -88,10 +97,11 @@ class BulkWork:
         """Those of these runs that are done or left; the others wait until their job's queue has room."""
         if command == "cancel":
             return await self._each(run_ids, lambda run_id: self._cancel(by, run_id))
+        left = dict(await bulk.judge(self._past.pool, command, run_ids))
+        # Looked for after the judgement, or what comes in between would be a run again of somebody else's.
         keys = {bulk.event_id(id, run_id): run_id for run_id in run_ids}
         rows = await self._past.pool.fetch(_sql("runs_of_keys"), list(keys))
         before = {keys[row["event_id"]]: row["run_id"] for row in rows}
-        left = dict(await bulk.judge(self._past.pool, command, [one for one in run_ids if one not in before]))
         jobs = {job.definition.job_type: job for job in await queries.jobs(self._past.pool)}
         asked = {row["id"]: row for row in await self._past.pool.fetch(_sql("params_of_runs"), run_ids)}
         room = await self._room(jobs)
