@@ -58,11 +58,12 @@ class Pulse:
         self.beat = FIRST
 
     async def run(self) -> None:
-        """What is wrong, or is right again, is told to every open page at once."""
+        """What is wrong, or is right again, is told to every open page at once, and to the log."""
         while True:
             before, self.beat = self.beat, await self.take()
             if (before.trouble, before.unserved) != (self.beat.trouble, self.beat.unserved):
                 self._past.changes.stir()
+                _say(self.beat)
             asleep_s = monotonic_s()
             await asyncio.sleep(_EVERY_S)
             if monotonic_s() - asleep_s > _LATE_S:
@@ -123,3 +124,10 @@ class Pulse:
         if not self._seen:
             return 0, 0
         return self._seen[-1][1] - self._position, round((now - self._seen[0][0]) * 1000)
+
+
+def _say(beat: Beat) -> None:
+    if beat.trouble is None:
+        log.info("all_well", position=beat.position)
+    else:
+        log.warning("trouble", what=beat.trouble, detail=beat.detail, jobs=beat.unserved, behind=beat.behind)
