@@ -40,8 +40,13 @@ ASKED_FOR = ("peers", "long")
 
 
 async def measure(chosen: dict[str, Part]) -> str:
-    figures = [figure for part in chosen.values() for figure in await part()]
-    return "\n".join([*(f"- {line}" for line in machine.lines()), "", markdown(figures), ""])
+    """Each part is printed as soon as it is measured: what fails later takes nothing back."""
+    report = ["\n".join(f"- {line}" for line in machine.lines()) + "\n"]
+    print(report[0])
+    for part in chosen.values():
+        report.append(markdown(await part()) + "\n")
+        print(report[-1], flush=True)
+    return "\n".join(report)
 
 
 def main() -> None:
@@ -57,7 +62,6 @@ def main() -> None:
     wanted = set(given.only or parts(given.quick)) - (set() if given.only else set(ASKED_FOR))
     wanted |= {name for name in ASKED_FOR if getattr(given, name)}
     report = asyncio.run(measure({name: part for name, part in parts(given.quick).items() if name in wanted}))
-    print(report)
     if given.output:
         given.output.write_text(f"# Figures\n\nWritten by `make bench`.\n\n{report}")
 
