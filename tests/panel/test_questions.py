@@ -1,12 +1,13 @@
 """What people ask the panel, and with how many clicks it answers: the table of who looks."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from kronik.events import Failed, Pause, Schedule, ScheduleChanged
 from playwright.async_api import Locator, Page, expect
 
+from services.api.panel.rendering import ZONE
 from tests.panel.panel import Panel, Stage, a_job
 
 NIGHTLY = Schedule(expression="0 2 * * *", tz="Europe/Copenhagen")
@@ -95,7 +96,8 @@ async def test_run_those_of_one_cause_again_2_clicks(panel: Panel, stage: Stage)
 
 async def test_why_did_it_not_run_at_two_0_clicks_on_the_lane_and_1_in_the_calendar(panel: Panel, stage: Stage) -> None:
     await stage.define(a_job("CLEAN_UP", schedule=NIGHTLY))
-    at = stage.log.clock.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    here = stage.log.clock.now().astimezone(ZONE)
+    at = here.replace(hour=max(0, here.hour - 2), minute=0, second=0, microsecond=0)  # today, also soon after midnight
     reason = "The schedule was paused by ADMIN:1 (flytning) when this slot came due."
     await stage.skipped("CLEAN_UP", at, "paused", reason)
     reader = Reader(panel.page)
