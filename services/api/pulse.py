@@ -63,7 +63,8 @@ class Pulse:
             before, self.beat = self.beat, await self.take()
             if (before.trouble, before.unserved) != (self.beat.trouble, self.beat.unserved):
                 self._past.changes.stir()
-                _say(self.beat)
+                if before is not FIRST:  # what is not there yet when this process starts is no news
+                    _say(self.beat)
             asleep_s = monotonic_s()
             await asyncio.sleep(_EVERY_S)
             if monotonic_s() - asleep_s > _LATE_S:
