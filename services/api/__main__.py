@@ -1,7 +1,6 @@
 """`python -m services.api`: the HTTP API, the panel and the projector, in one process."""
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -18,6 +17,7 @@ from services.api.app import create_app
 from services.api.base_path import below
 from services.api.front import protocol
 from services.infra import logs, misspelt, settings
+from services.infra.lifecycle import happens
 from services.infra.settings import ApiSettings
 from services.log import connection as nats_connection
 
@@ -44,9 +44,7 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not await self.on_tick(counter=0):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK_S):
-                    await self._stop.wait()
+            await happens(self._stop, _TICK_S)
 
     def drain(self) -> None:
         self._stop.set()

@@ -12,6 +12,7 @@ from services.api.history.projector import CHANNEL, NAMED_RUNS, Change
 from services.api.history.queries import Pool
 from services.infra import logs
 from services.infra.clock import monotonic_s
+from services.infra.lifecycle import happens
 
 log = logs.get()
 
@@ -34,10 +35,7 @@ class Waiter:
 
     async def next(self, within_s: float) -> Change | None:
         """What has changed; None where nothing did within this time."""
-        try:
-            async with asyncio.timeout(within_s):
-                await self._arrived.wait()
-        except TimeoutError:
+        if not await happens(self._arrived, within_s):
             return None
         self._arrived.clear()
         news, self._news = self._news, None

@@ -1,6 +1,7 @@
-"""How tasks end."""
+"""How tasks end, and how they wait."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
@@ -8,6 +9,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _AGAIN_AFTER_S = 0.1
+
+
+async def happens(event: asyncio.Event, within_s: float) -> bool:
+    """Wait for it, so long at most; whether it is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    return event.is_set()
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -17,6 +17,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from services.infra.clock import monotonic_s
+from services.infra.lifecycle import happens
 from services.log import frames, jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
 from services.log.protocol import deliver_raw, forget_raw
@@ -95,17 +96,14 @@ class EventReader:
             yield await self.next_batch()
 
     async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(CUT_S if self._cut else _LOOK_S):
-                await self._arrived.wait()
+        if await happens(self._arrived, CUT_S if self._cut else _LOOK_S):
             self._heard_s = monotonic_s()
-        except TimeoutError:
-            if self._cut:
-                raise ReaderCut(f"consumer {self._consumer} delivered a message of nothing") from None
-            if self._connection.stats["reconnects"] != self._reconnects:
-                raise ReaderLost("NATS was reconnected") from None
-            if monotonic_s() - self._heard_s > 2 * _HEARTBEAT_S:
-                raise ReaderLost(f"consumer {self._consumer} has been silent for {2 * _HEARTBEAT_S} s") from None
+        elif self._cut:
+            raise ReaderCut(f"consumer {self._consumer} delivered a message of nothing")
+        elif self._connection.stats["reconnects"] != self._reconnects:
+            raise ReaderLost("NATS was reconnected")
+        elif monotonic_s() - self._heard_s > 2 * _HEARTBEAT_S:
+            raise ReaderLost(f"consumer {self._consumer} has been silent for {2 * _HEARTBEAT_S} s")
 
     def listen(self, subscription: Subscription) -> None:
         """To what its consumer delivers there."""

@@ -5,12 +5,11 @@ and that no other header stands there. Whatever looks otherwise is taken apart w
 """
 
 import re
-from datetime import timedelta
 from typing import Final
 
 from kronik import subjects
 
-from services.log.stored import EPOCH, Stored
+from services.log.stored import Stored, time_of
 
 _FRAME: Final = re.compile(
     rb"HMSG (jobs\.(?:run\.(%(job)b)\.([1-9][0-9]{0,17})\.(%(event)b)|trigger\.%(job)b\.%(origin)b))"
@@ -42,7 +41,7 @@ def take_known(chunk: bytes, begin: int, sid: bytes, last: int, into: list[Store
             break
         run = subjects.RunSubject(job_type.decode(), int(run_id), event.decode()) if job_type else None
         id = None if msg_id is None else msg_id.decode()
-        time = EPOCH + timedelta(0, 0, int(stamp) // 1000)
+        time = time_of(int(stamp))
         into.append(Stored(int(sequence), subject.decode(), time, chunk[body:end], id, int(behind), None, None, run))
         begin = end + 2
     return begin

@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 
 from services.infra import logs
 from services.infra.clock import SystemClock
+from services.infra.lifecycle import happens
 
 log = logs.get()
 
@@ -44,9 +45,7 @@ async def hold(client: Client, name: str, on_taken: Callable[[], Awaitable[None]
     while not client.is_closed:
         with contextlib.suppress(NatsError):
             await client.publish(subject, mine.encode())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_AGAIN_AFTER_S):
-                await taken.wait()
+        if await happens(taken, _AGAIN_AFTER_S):
             log.error("instance_taken", name=name, hint="two services have one KRONIK_INSTANCE: give each its own")
             return await on_taken()
 

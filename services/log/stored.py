@@ -35,7 +35,7 @@ _OWN: Final = re.compile(
 """Headers just as Kronik itself writes them, nearly all of the stream's: read in one step."""
 _Told = tuple[str | None, dict[str, str] | None, str | None]
 _TOLD_NOTHING: Final[_Told] = (None, None, None)
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Position(Struct, frozen=True, gc=False):
@@ -214,7 +214,7 @@ def status(message: Msg) -> Status:
 
 def time_of(nanoseconds: int) -> datetime:
     """To microseconds, as Postgres keeps them."""
-    return EPOCH + timedelta(0, 0, nanoseconds // 1000)
+    return _EPOCH + timedelta(0, 0, nanoseconds // 1000)
 
 
 def parse_time(text: str) -> datetime:

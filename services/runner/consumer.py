@@ -5,7 +5,6 @@
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +12,7 @@ from kronik import Job, KronikError, subjects
 from nats.aio.client import Client
 
 from services.infra import logs
+from services.infra.lifecycle import happens
 from services.log import jetstream
 from services.log.jetstream import ApiRefused, LogUnavailable
 from services.runner.attempt import Attempts
@@ -84,9 +84,7 @@ class Consumers:
         pulls meanwhile, or that its settings were changed, is seen at the next look."""
         while True:
             self._refused.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
-                    await self._refused.wait()
+            await happens(self._refused, _LOOK_EVERY_S)
             try:
                 await self.run_once()
             except (LogUnavailable, ConsumerRefused) as error:

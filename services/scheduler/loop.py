@@ -25,7 +25,6 @@ not believed (ledger.Position), so schedules go on as if the clock had never bee
 """
 
 import asyncio
-import contextlib
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from nats.errors import Error as NatsError
 
 from services.infra import logs
 from services.infra.failpoints import failpoint
+from services.infra.lifecycle import happens
 from services.log import jetstream
 from services.log.append import EventLog
 from services.log.jetstream import ConsumerInfo
@@ -114,9 +114,7 @@ class Scheduler:
         while True:
             self.schedules.changed.clear()
             tick = await self.run_once()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_s(tick)):
-                    await self.schedules.changed.wait()
+            await happens(self.schedules.changed, self._pause_s(tick))
 
     def _pause_s(self, tick: Tick) -> float:
         if tick.problem or any(job.problem for job in tick.jobs):

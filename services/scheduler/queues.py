@@ -11,7 +11,6 @@ A run that a runner begins in the same moment goes on: the append expects that n
 """
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from msgspec.structs import replace
 from nats.errors import Error as NatsError
 
 from services.infra import logs
+from services.infra.lifecycle import happens
 from services.log.append import Appended, Conflict, EventLog, Expected
 from services.log.subscription import Subscription
 from services.scheduler.decisions import span, when
@@ -93,9 +93,7 @@ class Queues:
             self.runs.asked.clear()
             await self.run_once()
             await asyncio.sleep(_BETWEEN_LOOKS_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
-                    await self.runs.asked.wait()
+            await happens(self.runs.asked, _LOOK_EVERY_S)
 
     async def run_once(self) -> list[int]:
         """The ids of the runs that were ended."""

@@ -17,8 +17,6 @@ A run that somebody wants stopped and that nobody works on is cancelled at once.
 Every append expects the run to be as it was read. Whoever else wrote meanwhile wins, and the run is looked at again.
 """
 
-import asyncio
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,6 +33,7 @@ from nats.errors import Error as NatsError
 from services.infra import logs
 from services.infra.clock import monotonic_s
 from services.infra.failpoints import failpoint
+from services.infra.lifecycle import happens
 from services.log import jetstream
 from services.log.append import Conflict, EventLog
 from services.log.subscription import Subscription
@@ -90,9 +89,7 @@ class Reconciler:
         while True:
             self.runs.cancel_requested.clear()
             await self.run_once()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_s):
-                    await self.runs.cancel_requested.wait()
+            await happens(self.runs.cancel_requested, self._pause_s)
 
     @property
     def _pause_s(self) -> float:

@@ -17,6 +17,7 @@ import psutil
 from msgspec import Struct
 
 from services.infra.clock import monotonic_s
+from services.infra.lifecycle import happens
 from services.stack import leftovers, state
 from services.stack.process import Command, popen_options
 from services.stack.state import Process, StateDirectory
@@ -78,8 +79,7 @@ class Child:
                 f"{self.command.name} {describe(ended.status)}; it is started again in {delay:g} s"
                 f" (what it said: {self._log})"
             )
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay)
+            await happens(self._stopping, delay)
 
     async def _run_once(self) -> Ended:
         self._began = monotonic_s()

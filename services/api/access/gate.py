@@ -19,7 +19,7 @@ from services.api.access.store import Identity, Kept, Role
 from services.api.access.uses import Uses
 from services.api.problems import CROSS_SITE, NOT_ALLOWED, NOT_SIGNED_IN, Problem
 from services.infra.clock import monotonic_s
-from services.infra.lifecycle import end
+from services.infra.lifecycle import end, happens
 
 COOKIE: Final = "kronik_session"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -83,11 +83,9 @@ async def admitted(connection: Connection, stop: asyncio.Event, leave: Callable[
 async def _watch(lookups: Lookups, credential: Credential, stop: asyncio.Event, leave: Callable[[], None]) -> None:
     """All look at the same moments, so that one question to Postgres is enough for hundreds."""
     while not stop.is_set():
-        try:
-            await asyncio.wait_for(stop.wait(), _LOOK_AGAIN_S - monotonic_s() % _LOOK_AGAIN_S)
-        except TimeoutError:
-            if not await _lets_in(lookups, credential):
-                break
+        left_s = _LOOK_AGAIN_S - monotonic_s() % _LOOK_AGAIN_S
+        if not await happens(stop, left_s) and not await _lets_in(lookups, credential):
+            break
     leave()
 
 

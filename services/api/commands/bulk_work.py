@@ -5,7 +5,6 @@ the way, the row is free again and the batch is done anew, which finds what was 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -24,6 +23,7 @@ from services.api.past import History
 from services.api.problems import BUSY, RUN_FINISHED, Problem
 from services.infra import logs, sql
 from services.infra.failpoints import failpoint
+from services.infra.lifecycle import happens
 from services.log.append import LogUnavailable
 
 log = logs.get()
@@ -65,11 +65,8 @@ class BulkWork:
 
     async def _promised(self) -> None:
         """Until somebody asks for more, or a while has passed: what waits may have room now."""
-        promised = self._past.changes.promised
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_EVERY_S):
-                await promised.wait()
-        promised.clear()
+        await happens(self._past.changes.promised, _LOOK_EVERY_S)
+        self._past.changes.promised.clear()
 
     async def run_once(self) -> bool:
         """Do one batch of one bulk; False where nothing can be done now."""

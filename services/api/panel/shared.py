@@ -22,6 +22,7 @@ from services.api.front.answers import Headers, packed, takes_gzip
 from services.api.panel.rendering import REFRESH, language_of
 from services.api.told import Told
 from services.infra.clock import monotonic_s
+from services.infra.lifecycle import happens
 
 _FRESH_S: Final = 0.5
 """What changes without an event: the progress of what runs, and "a minute ago"."""
@@ -80,12 +81,7 @@ class Shared:
         page = self._pages.get(key)
         if page is None or page.number != self._told.number or monotonic_s() - page.asked_s > _FRESH_S:
             return None
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await page.done.wait()
-        except TimeoutError:
-            return None
-        return page if page.is_everybodys else None
+        return page if await happens(page.done, _PATIENCE_S) and page.is_everybodys else None
 
     async def make(self, key: Key, app: ASGIApp, scope: Scope, receive: Receive) -> Page:
         """By the app, for everybody who asks for it meanwhile and a moment after."""
