@@ -119,7 +119,11 @@ _ID, _JOB, _WORK, _STATE = (INDEX[name] for name in ("id", "job_type", "work", "
 
 async def _mend(connection: Connection, runs: Sequence[Row]) -> None:
     """Failures that these successes make good, and those of these failures that were made good before they ended."""
-    successes = {(row[_JOB], row[_WORK]): row[_ID] for row in runs if row[_STATE] == "succeeded"}
+    successes: dict[tuple[object, object], int] = {}
+    for row in runs:
+        if row[_STATE] == "succeeded":
+            work = (row[_JOB], row[_WORK])
+            successes[work] = max(successes.get(work, 0), row[_ID])
     if successes:
         jobs, works = zip(*successes, strict=True)
         await connection.execute(statement("mend"), list(jobs), list(works), list(successes.values()))

@@ -107,6 +107,21 @@ async def test_a_batch_goes_on_with_runs_that_are_there_and_begins_new_ones(
     assert await rows(db, "parked") == []
 
 
+@pytest.mark.usefixtures("written")
+async def test_a_failure_is_made_good_by_the_newest_success_whichever_ends_first(
+    stream: Stream, nats_client: Client, writer: Connection, db: Connection
+) -> None:
+    """Both successes come in one batch, which knows the run that was asked for before the failure."""
+    before, between = await stream.trigger(), await stream.trigger()
+    await stream.go_on(between, STARTED, Failed(attempt=1, error="no luck", error_type="Error"))
+    checkpoint = await project_all(writer, nats_client, between + 2)
+    behind = await stream.run()
+    last = await stream.go_on(before, STARTED, Completed(attempt=1, result=SUMMARY))
+    await project(writer, checkpoint, (await messages(nats_client, last))[checkpoint.sequence :])
+    found = await db.fetch("SELECT id, state FROM history.run ORDER BY id")
+    assert [tuple(row) for row in found] == [(before, "succeeded"), (between, "mended"), (behind, "succeeded")]
+
+
 async def test_a_checkpoint_that_was_moved_stops_the_write(
     stream: Stream, nats_client: Client, writer: Connection, db: Connection
 ) -> None:
